@@ -1,0 +1,103 @@
+"""Every error that pii-guard raises on purpose.
+
+A message is one line: what happened, where, what to do. No message ever holds a value read from the data:
+errors of other libraries quote values, so they are caught where they arise and re-raised from here `from None`.
+`exit_code` is what the command line returns for an error that ends the run (see docs/FORMAT.md, exit codes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+__all__ = [
+    "AuditError",
+    "KeyringError",
+    "PiiGuardError",
+    "PolicyError",
+    "PurposeRefusedError",
+    "ReadError",
+    "TargetError",
+    "TokenError",
+    "UnprotectedDataError",
+    "UsageError",
+    "WriteError",
+    "WrongPassphraseError",
+]
+
+
+class PiiGuardError(Exception):
+    """Root of all errors of this package."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(PiiGuardError, ValueError):
+    """The call, an option or a setting is wrong; nothing was done."""
+
+
+class TargetError(UsageError):
+    """A target does not exist, exists already, or is of a form that pii-guard does not know."""
+
+
+class PolicyError(UsageError):
+    """A policy or tag file is wrong. `problems` holds one line per mistake, all of them at once."""
+
+    def __init__(self, source: str, problems: Iterable[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class ReadError(PiiGuardError):
+    """A source was opened but could not be read to its end. `reason` is the part of the message after the source."""
+
+    exit_code = 3
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"{source}: {reason}")
+
+
+class WriteError(PiiGuardError):
+    """A target could not be written; whatever stood there before still stands there."""
+
+    exit_code = 3
+
+
+class KeyringError(PiiGuardError):
+    """A key directory is missing, damaged, unsafe, or has no key for what was asked."""
+
+
+class WrongPassphraseError(KeyringError):
+    """The key directory does not open with the passphrase or root secret that was given."""
+
+
+class PurposeRefusedError(KeyringError):
+    """The key of a field may not be opened for the purpose that was given."""
+
+
+class TokenError(PiiGuardError):
+    """Some values could not be decrypted. `rows` holds the positions of all of them, counted from 0."""
+
+    exit_code = 3
+
+    def __init__(self, field: str, rows: Iterable[int], reason: str) -> None:
+        self.field = field
+        self.rows = tuple(rows)
+        self.reason = reason
+        shown = ", ".join(str(row) for row in self.rows[:10]) + (", ..." if len(self.rows) > 10 else "")
+        super().__init__(f"{field}: {len(self.rows)} value(s) {reason} (row {shown}); nothing was released")
+
+
+class UnprotectedDataError(PiiGuardError):
+    """Personal data would have left in the clear: a field holds it and no rule says how to protect it."""
+
+    exit_code = 1
+
+
+class AuditError(PiiGuardError):
+    """An access record could not be written, so nothing was released."""
+
+    exit_code = 3

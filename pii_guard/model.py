@@ -1,0 +1,341 @@
+"""The nouns of pii-guard: where a field is, what kind of data it holds, what was found. Frozen, never a raw value.
+
+Counts are associative: the tally of two batches, files or partitions is the sum of their tallies, in the order of the
+data. Verdicts (`Finding`) are computed from tallies, never merged themselves.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+__all__ = [
+    "Confidence",
+    "Coverage",
+    "FieldPath",
+    "FieldReport",
+    "FieldTally",
+    "Finding",
+    "Hit",
+    "Kind",
+    "KindTally",
+    "NotExamined",
+    "Protection",
+    "ScanReport",
+    "Tag",
+    "path_text",
+]
+
+MAX_SAMPLES = 3
+"""Masked samples kept for a field and kind."""
+
+
+class Confidence(enum.IntEnum):
+    """How sure a hit or a verdict is (docs/FORMAT.md, confidence)."""
+
+    POSSIBLE = 1
+    """The shape alone."""
+    LIKELY = 2
+    """The shape with a label, header, bank name, honorific or column statistics."""
+    CERTAIN = 3
+    """A check digit or unmistakable syntax."""
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class Protection(enum.StrEnum):
+    """What protects the values of a field already."""
+
+    PLAIN = "plain"
+    TOKEN = "token"  # noqa: S105 - the name of a state, not a secret
+    """Every value has the form of a pii-guard token: it looks encrypted; that it is, only a key proves."""
+    MIXED = "mixed"
+    """Some values are tokens, others are plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of personal data. `id` is a promise: stable, never reused.
+
+    `keep` says how many characters a mask leaves at the start and at the end, at most two together; None masks nothing.
+    """
+
+    id: str
+    title: str
+    personal: bool = True
+    keep: tuple[int, int] | None = (1, 0)
+
+    def mask(self, value: str) -> str:
+        """Star every letter and digit of `value` but the few that `keep` allows; punctuation stays.
+
+        >>> Kind("email", "e-mail address").mask("gildong@example.com")
+        'g******@*******.***'
+        """
+        if self.keep is None:
+            return value
+        first, last = self.keep
+        alnum = [position for position, char in enumerate(value) if char.isalnum()]
+        if len(alnum) <= 2 * (first + last):  # too short for a part of it to say nothing
+            first = last = 0
+        shown = {*alnum[:first], *(alnum[-last:] if last else ())}
+        return "".join(
+            char if position in shown or not (char.isalnum() or ord(char) > 0x7F) else "*"
+            for position, char in enumerate(value)
+        )
+
+
+_PLAIN_SEGMENT = re.compile(r"[^\s.\[\]{}\"%:\x00-\x1f\x7f-\x9f]+")
+
+
+def path_text(segments: tuple[str, ...]) -> str:
+    """The canonical text of a path inside a table (docs/FORMAT.md, FieldPath).
+
+    A segment is a field name; `[]` stands for the elements of a list, `{}` for the keys of a collapsed map. A name that
+    holds white space, a control character or one of `. [ ] { } " % :` is written as a JSON string.
+
+    >>> path_text(("user", "emails", "[]"))
+    'user.emails[]'
+    >>> path_text(("e-mail (work)",))
+    '"e-mail (work)"'
+    """
+    text = ""
+    for segment in segments:
+        if segment == "[]":
+            text += "[]"
+            continue
+        plain = segment == "{}" or _PLAIN_SEGMENT.fullmatch(segment)
+        text += ("." if text else "") + (segment if plain else json.dumps(segment, ensure_ascii=False))
+    return text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FieldPath:
+    """Where a field is: a source (file or URL without password), a table in it, a path in the table.
+
+    All three are already safe to show: the scanner has replaced any personal value in a name by its kind.
+
+    >>> str(FieldPath("shop/customers.csv", "customers", "phone"))
+    'shop/customers.csv::customers::phone'
+    >>> FieldPath.parse("shop/customers.csv::customers::phone").table
+    'customers'
+    """
+
+    source: str
+    table: str
+    path: str
+
+    def __str__(self) -> str:
+        def escape(text: str) -> str:
+            return re.sub(r"[%\x00-\x1f\x7f]|:(?=:)|:$|^:", lambda hit: f"%{ord(hit[0]):02X}", text)
+
+        return f"{escape(self.source)}::{escape(self.table)}::{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The inverse of `str`. Raises ValueError for text of another form."""
+        parts = text.split("::", 2)
+        if len(parts) != 3:
+            raise ValueError("a field path has the form SOURCE::TABLE::PATH")
+        source, table = (re.sub(r"%([0-9A-F]{2})", lambda hit: chr(int(hit[1], 16)), part) for part in parts[:2])
+        return cls(source, table, parts[2])
+
+
+@dataclass(frozen=True, slots=True)
+class KindTally:
+    """What was counted of one kind in one field. All counts are values (rows), not hits."""
+
+    possible: int = 0
+    """Values whose best hit is `possible`; likewise the next two."""
+    likely: int = 0
+    certain: int = 0
+    whole: int = 0
+    """Values that are nothing but one hit, white space aside."""
+    shaped: int = 0
+    """Values with the shape, whether or not it was a hit: what shares and pass rates are measured against."""
+    checked: int = 0
+    """Values with a hit whose check digit holds."""
+    named: int = 0
+    """Hits in the field's own name."""
+    samples: tuple[str, ...] = ()
+
+    @property
+    def hits(self) -> int:
+        """Values with at least one accepted hit."""
+        return self.possible + self.likely + self.certain
+
+    def __add__(self, other: KindTally) -> KindTally:
+        samples = tuple(dict.fromkeys(self.samples + other.samples))[:MAX_SAMPLES]
+        return KindTally(
+            possible=self.possible + other.possible,
+            likely=self.likely + other.likely,
+            certain=self.certain + other.certain,
+            whole=self.whole + other.whole,
+            shaped=self.shaped + other.shaped,
+            checked=self.checked + other.checked,
+            named=max(self.named, other.named),
+            samples=samples,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTally:
+    """What was counted in one field, whatever its kind."""
+
+    rows: int = 0
+    examined: int = 0
+    """Values that are neither null nor empty."""
+    bytes: int = 0
+    tokens: int = 0
+    """Values of the form of a pii-guard token; they are not searched for personal data."""
+    invalid: int = 0
+    """Values that are not valid UTF-8; they are examined all the same."""
+    kinds: Mapping[str, KindTally] = field(default_factory=dict)
+
+    def __add__(self, other: FieldTally) -> FieldTally:
+        kinds = dict(self.kinds)
+        for kind, tally in other.kinds.items():
+            kinds[kind] = kinds[kind] + tally if kind in kinds else tally
+        return FieldTally(
+            rows=self.rows + other.rows,
+            examined=self.examined + other.examined,
+            bytes=self.bytes + other.bytes,
+            tokens=self.tokens + other.tokens,
+            invalid=self.invalid + other.invalid,
+            kinds=kinds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The verdict on one field and one kind, with its evidence in words."""
+
+    kind: str
+    confidence: Confidence
+    personal: bool
+    examined: int
+    hits: int
+    protection: Protection
+    samples: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One value found in a text, masked. `line` and `column` count from 1, in characters.
+
+    `start` and `end` count characters from the start of the whole text, from 0; `end` is behind the last.
+    """
+
+    kind: str
+    confidence: Confidence
+    personal: bool
+    line: int
+    column: int
+    start: int
+    end: int
+    masked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Why a field is kept, how long, and what protects it (docs/FORMAT.md, tag). A statement, not a right."""
+
+    field: str | None = None
+    """The logical field: `TABLE.PATH` where the values were first protected. Keys are bound to it; files move."""
+    kind: str | None = None
+    purposes: tuple[str, ...] = ()
+    retention: str | None = None
+    basis: str | None = None
+    protection: str = "none"
+    """`encrypt` (a pii-guard token) or `none`."""
+    key_id: str | None = None
+    type: str | None = None
+    """The Arrow type that the values had before they were encrypted."""
+    reason: str | None = None
+    """Why a personal field is left in the clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReport:
+    """One field of a scan: where, of which type, what was counted, what that means."""
+
+    field: FieldPath
+    segments: tuple[str, ...]
+    """The path, unjoined, safe to show."""
+    type: str
+    tally: FieldTally
+    findings: tuple[Finding, ...] = ()
+    tag: Tag | None = None
+    """The tag that the source itself carries (Arrow field metadata)."""
+
+    @property
+    def protection(self) -> Protection:
+        if not self.tally.tokens:
+            return Protection.PLAIN
+        return Protection.TOKEN if self.tally.tokens == self.tally.examined else Protection.MIXED
+
+
+@dataclass(frozen=True, slots=True)
+class NotExamined:
+    """Something that was tried and could not be read, wholly or in part."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What was read."""
+
+    sources: int = 0
+    tables: int = 0
+    rows: int = 0
+    bytes: int = 0
+    unparsed: int = 0
+    """Lines that do not parse as rows of their file; they are examined as text."""
+    invalid: int = 0
+    """Values that are not valid UTF-8; they are examined all the same."""
+
+    def __add__(self, other: Coverage) -> Coverage:
+        return Coverage(
+            self.sources + other.sources,
+            self.tables + other.tables,
+            self.rows + other.rows,
+            self.bytes + other.bytes,
+            self.unparsed + other.unparsed,
+            self.invalid + other.invalid,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """The result of a scan. `pii_guard.scanner.merge` adds two of them."""
+
+    fields: tuple[FieldReport, ...] = ()
+    coverage: Coverage = Coverage()
+    not_examined: tuple[NotExamined, ...] = ()
+    out_of_scope: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> number of files that were left out on purpose."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was tried was read."""
+        return not self.not_examined
+
+    @property
+    def findings(self) -> tuple[tuple[FieldReport, Finding], ...]:
+        """All findings with their fields, in the order of the fields."""
+        return tuple((report, finding) for report in self.fields for finding in report.findings)
+
+    def only(self, kinds: frozenset[str]) -> ScanReport:
+        """The same report with the findings of `kinds` alone."""
+        fields = tuple(
+            replace(report, findings=tuple(finding for finding in report.findings if finding.kind in kinds))
+            for report in self.fields
+        )
+        return replace(self, fields=fields)
