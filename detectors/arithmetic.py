@@ -1,0 +1,56 @@
+"""Check digits and calendars over arrays. Digits are uint8 arrays of shape (digits, numbers), values 0-9."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pii_guard.engine.text import Bytes
+
+__all__ = ["luhn", "number", "real_dates", "weighted_sum"]
+
+DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
+
+
+def luhn(digits: Bytes) -> npt.NDArray[np.bool_]:
+    """Which numbers pass the Luhn check (ISO/IEC 7812-1, annex B)."""
+    total = np.zeros(digits.shape[1], np.int64)
+    for place, digit in enumerate(digits[::-1]):
+        if place % 2:
+            twice = digit * 2
+            total += np.where(twice > 9, twice - 9, twice)
+        else:
+            total += digit
+    passes: npt.NDArray[np.bool_] = total % 10 == 0
+    return passes
+
+
+def weighted_sum(digits: Bytes, weights: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Sum of the first digits times `weights`."""
+    total = np.zeros(digits.shape[1], np.int64)
+    for digit, weight in zip(digits, weights, strict=False):
+        total += digit.astype(np.int64) * weight
+    return total
+
+
+def number(digits: Bytes) -> npt.NDArray[np.int64]:
+    """The value of up to 18 digits."""
+    value = np.zeros(digits.shape[1], np.int64)
+    for digit in digits:
+        value = value * 10 + digit
+    return value
+
+
+def real_dates(
+    year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: npt.NDArray[np.int64], latest: datetime.date
+) -> npt.NDArray[np.bool_]:
+    """Which dates exist and are not after `latest` (Gregorian calendar)."""
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    inside = (month >= 1) & (month <= 12)
+    last = DAYS[np.where(inside, month, 0)] - ((month == 2) & ~leap)
+    reached = year * 10_000 + month * 100 + day <= latest.year * 10_000 + latest.month * 100 + latest.day
+    real: npt.NDArray[np.bool_] = inside & (day >= 1) & (day <= last) & reached
+    return real

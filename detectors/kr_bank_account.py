@@ -1,0 +1,100 @@
+"""Korean bank account numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pii_guard.detectors.surroundings import in_letters, labelled, touches
+from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
+from pii_guard.engine.text import Index
+from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
+from pii_guard.model import Confidence, Kind
+
+__all__ = ["BankAccount"]
+
+TABLE_DATE = "2026-05-08"
+"""The account number scheme of the Korea Financial Telecommunications and Clearings Institute that GROUPS follows."""
+
+# everyday and official groupings, with the banks that use them
+GROUPS = (
+    (6, 2, 6),  # KB Kookmin, post office
+    (3, 2, 4, 3),  # KB Kookmin, old
+    (3, 2, 4, 2, 1),
+    (3, 3, 6),  # Shinhan, Gwangju, Jeju, K bank, Shinhyup
+    (3, 2, 5, 1),  # Shinhan old, former KEB
+    (4, 3, 6),  # Woori
+    (3, 6, 2, 3),  # Woori linked, IBK
+    (3, 6, 5),  # Hana
+    (3, 4, 4, 2),  # NH, Busan, Kyongnam
+    (3, 2, 6),  # SC First, NH old, Suhyup
+    (3, 5, 3, 2),  # Citi
+    (3, 6, 3),  # Citi
+    (3, 2, 6, 1),  # iM (Daegu), Busan old
+    (3, 2, 6, 3),  # iM
+    (4, 2, 7),  # KakaoBank, Jeonbuk
+    (3, 2, 7),  # Jeonbuk old
+    (4, 4, 4),  # Toss, Suhyup
+    (6, 2, 5, 1),  # NH coop old, post office
+    (4, 4, 4, 1),  # MG Saemaul
+    (4, 2, 6, 1),  # MG Saemaul old
+    (3, 2, 2, 6, 1),  # savings banks
+    (5, 2, 6),  # forestry cooperatives
+    (3, 4, 4, 3),  # KDB
+    (2, 2, 5, 1),  # Jeju old
+    (4, 4, 2),  # Kiwoom
+)
+BARE = tuple(shape(length) for length in range(10, 15))
+CODES = np.array(sorted({*(shape(*lengths) for lengths in GROUPS), *BARE}), np.int64)
+PHONE_LIKE = shape(4, 4, 4)
+MOBILE_LIKE = shape(11)
+SEPARATORS = (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN)
+UNIFORM = np.array(sorted({0, *(gaps(*[gap] * count) for gap in SEPARATORS for count in (2, 3, 4))}), np.int64)
+
+NAMED = (
+    r"계좌|입금|송금|이체|예금주|통장|은행|account|acct|bank|"
+    r"신한|농협|(?:\A|[^a-z])(?:nh|kb|ibk|mg|sc)(?:[^a-z]|\z)|sc제일|씨티|수협|우체국|새마을|신협|카카오|카뱅|케이뱅크|토스|"
+    r"부산|대구|광주|전북|경남"
+)
+# ordinary words as well: only directly in front of the number
+DIRECT = r"(?:국민|우리|하나|기업|환불|급여)[\s:(]{0,3}\z"
+BEFORE = rf"(?:(?:{NAMED})[^0-9]{{0,40}}\z|{DIRECT})"
+BEHIND = r"\A\s{0,2}\(?\s?(?:국민|우리|하나|기업|신한|농협|카카오|토스|[가-힣]{1,5}은행|예금주)"
+
+
+class BankAccount:
+    """What it finds
+        Numbers in the groupings of Korean banks, or 10 to 14 bare digits, behind a bank's name or a label such as 계좌,
+        or in a column whose header says so.
+    What it must not find
+        The same shapes without such context, phone numbers, cards, registration numbers, product codes.
+    Legal basis
+        To be encrypted at rest (Safety Measures Standard Art. 7(2)).
+    Known gaps
+        Banks keep their check digits secret: a wrong digit cannot be seen. A column of accounts without a header is
+        not found.
+    References
+        KFTC account number scheme by participant, as of 2026-05-08.
+    """
+
+    kind = Kind("kr_bank_account", "Korean bank account number", keep=(0, 2))
+    headers = frozenset(
+        "계좌번호 계좌 입금계좌 환불계좌 급여계좌 가상계좌 통장번호 accountno acctno actno acntno bankaccount bankacct "
+        "accountnumber refundaccount vaccount account".split()
+    )
+    column = ColumnRule(hinted=0.6, unhinted=None)
+
+    def candidates(self, tokens: Tokens) -> Index:
+        return tokens.with_shape(CODES)
+
+    def confirm(self, tokens: Tokens, index: Index) -> Judgement:
+        confidence = np.full(len(index), WEAK, np.int8)
+        first = tokens.text.data[tokens.start[index]]
+        code, joint = tokens.shape[index], tokens.gaps[index]
+        confidence[~np.isin(joint, UNIFORM)] = REJECTED
+        confidence[(code == PHONE_LIKE) & (first == ord("0"))] = REJECTED
+        confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
+        confidence[touches(tokens, index, b"*@+")] = REJECTED
+        open_ = np.flatnonzero((confidence == WEAK) & ~((code == MOBILE_LIKE) & (first == ord("0"))))
+        named = labelled(tokens, index[open_], BEFORE, BEHIND, width=60)
+        confidence[open_[named]] = Confidence.LIKELY
+        return Judgement(confidence)

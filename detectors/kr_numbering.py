@@ -1,0 +1,120 @@
+"""The Korean telephone numbering plan: how a national number may be written, at home and from abroad.
+
+Source: the metadata of libphonenumber for region KR (phonenumbers 9.0, data/region_KR.py), and the forms people use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pii_guard.detectors.surroundings import in_letters, labelled, touches
+from pii_guard.engine.detection import REJECTED, WEAK, Judgement
+from pii_guard.engine.text import Bytes, Index
+from pii_guard.engine.tokens import GAP_BITS, Gap, Tokens, shape
+from pii_guard.model import Confidence
+
+__all__ = ["Form", "codes", "forms", "judge"]
+
+COUNTRY = (8, 2)
+LABELS = (
+    r"(?:전화|연락처|휴대|핸드폰|폰번호|수신|발신|(?:\A|[^a-z])(?:hp|tel|phone|mobile|cell|contact|fax))[^0-9]{0,16}\z"
+)
+NOT_BETWEEN = (Gap.SLASH, Gap.DOT_SPACE)
+OPENED = (Gap.CLOSE, Gap.CLOSE_SPACE, Gap.CLOSE_HYPHEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to write a number: the lengths of its groups, the digits in front of the national number."""
+
+    lengths: tuple[int, ...]
+    prefix: tuple[int, ...]
+    """Trunk 0, country code, or both."""
+    area: int | None
+    """Digits of the area or service code where a gap follows it; None where nothing separates it."""
+
+    @property
+    def code(self) -> int:
+        return shape(*self.lengths)
+
+    @property
+    def national(self) -> int:
+        """Digits of the national number, without the trunk 0."""
+        return sum(self.lengths) - len(self.prefix)
+
+    @property
+    def abroad(self) -> bool:
+        return COUNTRY in (self.prefix[:2], self.prefix[2:4], self.prefix[3:5])
+
+
+def forms(national: Iterable[tuple[int, ...]]) -> tuple[Form, ...]:
+    """All ways to write national numbers with these groups (without the trunk 0; (2, 4, 4) is 10-1234-5678)."""
+    return tuple(form for groups in national for form in _forms(groups))
+
+
+def _forms(groups: tuple[int, ...]) -> Iterator[Form]:
+    area = groups[0] if len(groups) > 1 else None
+    first, rest = groups[0], groups[1:]
+    yield Form((first + 1, *rest), (0,), area)  # 010-1234-5678
+    for abroad in ((8, 2), (0, 0, 8, 2)):
+        yield Form((len(abroad), *groups), abroad, area)  # +82-10-1234-5678, 0082-10-1234-5678
+        yield Form((len(abroad), first + 1, *rest), (*abroad, 0), area)  # +82-010-1234-5678
+    yield Form((3, 2, *groups), (0, 0, 1, 8, 2), area)  # 001-82-10-1234-5678
+    yield Form((2, 1, *groups), (8, 2, 0), area)  # +82 (0)10-1234-5678
+    yield Form((2 + first, *rest), (8, 2), area)  # +8210-1234-5678, +821012345678
+    yield Form((3 + first, *rest), (8, 2, 0), area)  # +82010-1234-5678
+
+
+def codes(table: Iterable[Form]) -> Index:
+    """The shape codes of a table of forms, ascending."""
+    return np.array(sorted({form.code for form in table}), np.int64)
+
+
+def judge(
+    tokens: Tokens,
+    index: Index,
+    table: tuple[Form, ...],
+    valid: Callable[[Form, Bytes], npt.NDArray[np.bool_]],
+    bare: int,
+) -> Judgement:
+    """Confidence of phone numbers in the forms of `table`, their span with a leading `+` or bracket.
+
+    `valid(form, digits)` says which numbers the plan has; `digits` are those of the national number. `bare` is the
+    confidence of a number without separators and without a label.
+    """
+    confidence = np.full(len(index), REJECTED, np.int8)
+    plus = tokens.before[index] == ord("+")
+    for code, part, where in tokens.by_shape(index):
+        level = np.full(len(part), REJECTED, np.int8)
+        sign = plus if where is None else plus[where]
+        for form in table:
+            if form.code != code:
+                continue
+            digits = tokens.digits(part, code, len(form.prefix) + 4)
+            match = valid(form, digits[len(form.prefix) :])
+            for place, digit in enumerate(form.prefix):
+                match &= digits[place] == digit
+            if form.abroad:
+                grouped = Confidence.LIKELY if len(form.lengths) > 1 and form.lengths[0] <= 4 else REJECTED
+                level[match] = np.where(sign[match], np.int8(Confidence.CERTAIN), np.int8(grouped))
+            else:
+                level[match] = Confidence.LIKELY if len(form.lengths) > 1 else bare
+                level[match & sign] = REJECTED
+        confidence[slice(None) if where is None else where] = level
+    for place in range(5):
+        between = (tokens.gaps[index] >> (GAP_BITS * place)) & ((1 << GAP_BITS) - 1)
+        confidence[np.isin(between, NOT_BETWEEN)] = REJECTED
+    confidence[touches(tokens, index, b"*@")] = REJECTED
+    alone = np.flatnonzero((tokens.gaps[index] == 0) & (confidence > REJECTED))
+    glued = in_letters(tokens.before[index[alone]]) | in_letters(tokens.after[index[alone]])
+    confidence[alone[glued]] = REJECTED
+    unsure = alone[~glued & (confidence[alone] < Confidence.LIKELY)]
+    behind_hyphen = unsure[tokens.before[index[unsure]] == ord("-")]
+    confidence[behind_hyphen] = WEAK
+    confidence[unsure[labelled(tokens, index[unsure], LABELS)]] = Confidence.LIKELY
+    opened = (tokens.before[index] == ord("(")) & np.isin(tokens.gaps[index] & ((1 << GAP_BITS) - 1), OPENED)
+    return Judgement(confidence, start=tokens.start[index] - (plus | opened))

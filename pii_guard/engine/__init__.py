@@ -1,0 +1,1 @@
+"""Detection over whole columns: text -> tokens -> candidates -> hits -> tallies -> verdicts."""

@@ -1,0 +1,51 @@
+"""Names of columns as evidence: which kinds does a header name?
+
+A header is split into words (white space, punctuation, camelCase, digits at the end) after NFC, since macOS and some
+dictionaries write Hangul decomposed. An English hint must be a run of whole words (`hp` in `hp_no`, not in `php`); a
+Korean hint of two syllables or more may also end a longer word (고객휴대폰번호).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["names_kind", "normalise", "words"]
+
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
+
+
+def normalise(name: str) -> str:
+    """A hint in its canonical form: NFC, lower case, letters and digits alone.
+
+    >>> normalise("Phone_No")
+    'phoneno'
+    """
+    return "".join(words(name))
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The words of a header, in lower case; a number at the end is dropped.
+
+    >>> words("custPhoneNo2")
+    ('cust', 'phone', 'no')
+    """
+    found = [word.lower() for word in WORD.findall(unicodedata.normalize("NFC", name))]
+    while len(found) > 1 and found[-1].isdigit():
+        found.pop()
+    return tuple(found)
+
+
+def names_kind(name: str, hints: frozenset[str]) -> bool:
+    """Whether a header names the kind that `hints` (normalised) belong to."""
+    parts = words(name)
+    for first in range(len(parts)):
+        joined = ""
+        for part in parts[first:]:
+            joined += part
+            if joined in hints:
+                return True
+    return any(
+        len(hint) > 1 and not hint.isascii() and any(part.endswith(hint) for part in (*parts, "".join(parts)))
+        for hint in hints
+    )

@@ -1,0 +1,189 @@
+"""The contract between lexers and detectors: the shapes in a column of text, as a struct of arrays.
+
+A lexer over-finds and knows no kind. Every lexer (`pii_guard.engine.lexer` is the NumPy one) gives the same tokens as
+the plain-Python oracle in `tests/support/lexer_oracle.py`, which is the definition in executable form.
+
+Number tokens
+    A *group* is a maximal run of ASCII digits. Two groups of one value are joined by a *gap*: one of the separators in
+    `GAPS`. A hyphen or full stop alone is a *tight* gap: what it joins belongs together. The other gaps contain a
+    blank, a bracket or a slash and are *loose*. A token is a window of 1 to 6 joined groups with 6 to 19 digits in all, that
+    neither begins nor ends at a tight gap. So `02-123-4567 1588-1234` gives three tokens: either number, and both in
+    one (17 digits), which fits no kind.
+E-mail tokens
+    Around an at sign: the maximal run of `[A-Za-z0-9._%+-]` before it and `[A-Za-z0-9.-]` after it, neither empty; up
+    to three trailing full stops or hyphens are cut.
+Hangul tokens
+    A value that is nothing but 2 to 5 Hangul syllables with at most one blank inside.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pii_guard.engine.text import Bytes, Index, Text
+
+__all__ = ["GAPS", "MAX_DIGITS", "MAX_GROUPS", "MIN_DIGITS", "Family", "Gap", "Tokens", "gaps", "groups", "shape"]
+
+MIN_DIGITS, MAX_DIGITS, MAX_GROUPS = 6, 19, 6
+GROUP_BITS, GAP_BITS = 5, 4
+
+
+class Family(enum.IntEnum):
+    NUMBER = 0
+    EMAIL = 1
+    HANGUL = 2
+
+
+class Gap(enum.IntEnum):
+    """What stands between two groups of digits."""
+
+    NONE = 0
+    HYPHEN = 1
+    DOT = 2
+    SPACE = 3
+    CLOSE = 4
+    SLASH = 5
+    SPACED_HYPHEN = 6
+    CLOSE_SPACE = 7
+    SPACE_OPEN = 8
+    DOT_SPACE = 9
+    CLOSE_HYPHEN = 10
+
+
+GAPS: dict[bytes, Gap] = {
+    b"-": Gap.HYPHEN,
+    b".": Gap.DOT,
+    b" ": Gap.SPACE,
+    b")": Gap.CLOSE,
+    b"/": Gap.SLASH,
+    b"- ": Gap.SPACED_HYPHEN,
+    b" -": Gap.SPACED_HYPHEN,
+    b" - ": Gap.SPACED_HYPHEN,
+    b") ": Gap.CLOSE_SPACE,
+    b" (": Gap.SPACE_OPEN,
+    b". ": Gap.DOT_SPACE,
+    b")-": Gap.CLOSE_HYPHEN,
+}
+TIGHT = (Gap.HYPHEN, Gap.DOT)
+
+
+def shape(*lengths: int) -> int:
+    """The code of the group lengths: 5 bits a group, the first lowest. `shape(3, 4, 4)` is that of 010-1234-5678."""
+    return sum(length << (GROUP_BITS * place) for place, length in enumerate(lengths))
+
+
+def groups(code: int) -> tuple[int, ...]:
+    """The inverse of `shape`.
+
+    >>> groups(shape(3, 4, 4))
+    (3, 4, 4)
+    """
+    lengths = []
+    while code:
+        lengths.append(code & ((1 << GROUP_BITS) - 1))
+        code >>= GROUP_BITS
+    return tuple(lengths)
+
+
+def gaps(*kinds: Gap) -> int:
+    """The code of the gaps between the groups: 4 bits a gap, the first lowest."""
+    return sum(int(kind) << (GAP_BITS * place) for place, kind in enumerate(kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """n tokens of one text, families in blocks (numbers, e-mails, Hangul); all arrays have length n.
+
+    `start`, `end`: int64 byte positions in `text.data`. `row`: int64. `before`, `after`: the byte that touches the
+    token within its value, 0 at the edge of the value. `shape`, `gaps`: number tokens as above; Hangul tokens have the number
+    of syllables as their shape. `mark`: a number's first group (index into `group_start`), an e-mail's at sign (byte
+    position), a Hangul token's blank (byte position, -1 without one).
+    """
+
+    text: Text
+    row: Index
+    start: Index
+    end: Index
+    before: Bytes
+    after: Bytes
+    shape: npt.NDArray[np.int64]
+    gaps: npt.NDArray[np.int64]
+    mark: Index
+    blocks: tuple[int, int, int]
+    """How many tokens each family has."""
+    group_start: Index
+    """Byte position of every digit group of the text."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def family(self, family: Family) -> slice:
+        """Where the tokens of one family stand."""
+        first = sum(self.blocks[:family])
+        return slice(first, first + self.blocks[family])
+
+    def with_shape(self, codes: Index) -> Index:
+        """Number tokens whose shape is one of `codes` (ascending)."""
+        shapes = self.shape[self.family(Family.NUMBER)]
+        place = np.searchsorted(codes, shapes)
+        place[place == len(codes)] = 0
+        return np.flatnonzero(codes[place] == shapes)
+
+    def by_shape(self, index: Index) -> Iterator[tuple[int, Index, npt.NDArray[np.bool_] | None]]:
+        """The tokens at `index` in parts of equal shape: (shape, tokens, which of `index`; None for all)."""
+        rest = np.ones(len(index), np.bool_)
+        shapes = self.shape[index]
+        while rest.any():
+            code = int(shapes[int(rest.argmax())])
+            part = shapes == code
+            if part.all():
+                yield code, index, None
+                return
+            yield code, index[part], part
+            rest &= ~part
+
+    def digits(self, index: Index, code: int, count: int | None = None) -> Bytes:
+        """The first `count` digits (default: all) of number tokens of one shape: uint8 (digits, tokens), values 0-9."""
+        lengths = groups(code)
+        total = sum(lengths) if count is None else count
+        out = np.empty((total, len(index)), np.uint8)
+        place = 0
+        for number, length in enumerate(lengths):
+            begin = self.group_start[self.mark[index] + number]
+            for step in range(min(length, total - place)):
+                np.subtract(self.text.data[begin + step], 48, out=out[place])
+                place += 1
+            if place == total:
+                break
+        return out
+
+    def slices(self, index: Index) -> pa.Array:
+        """The text of the tokens at `index`: a large_binary array."""
+        return _slices(self.text.data, self.start[index], self.end[index])
+
+    def context(self, index: Index, width: int = 48) -> tuple[pa.Array, pa.Array]:
+        """What stands before and after the tokens at `index` within their values, at most `width` bytes each.
+
+        Two large_binary arrays. Only as costly as the text is long: a token that is its whole value has no context.
+        """
+        rows, start, end = self.row[index], self.start[index], self.end[index]
+        first = np.maximum(self.text.offsets[rows], start - width)
+        last = np.minimum(self.text.offsets[rows + 1], end + width)
+        return _slices(self.text.data, first, start), _slices(self.text.data, end, last)
+
+
+def _slices(data: Bytes, start: Index, end: Index) -> pa.Array:
+    lengths = end - start
+    offsets = np.zeros(len(start) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    source = np.repeat(start - offsets[:-1], lengths)
+    source += np.arange(offsets[-1])
+    return pa.Array.from_buffers(
+        pa.large_binary(), len(start), [None, pa.py_buffer(offsets), pa.py_buffer(data[source])]
+    )

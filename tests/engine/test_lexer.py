@@ -1,0 +1,117 @@
+"""The NumPy lexer gives the tokens of the plain-Python oracle, whatever the text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from lexer_oracle import Token
+from lexer_oracle import tokens as expected
+
+from pii_guard.engine.lexer import lex
+from pii_guard.engine.text import Text
+from pii_guard.engine.tokens import Family, groups, shape
+
+NUMBERS = ["0", "12", "010", "1234", "5678", "900101", "1000006", "4111111111111111", "1" * 20]
+SEPARATORS = ["-", " ", ".", ")", "/", "- ", " - ", ") ", " (", "(", ". ", ")-", ",", ":", "--", "\0", "\n"]
+LATIN = ["a", "Z", "_", "%", "+", "@", "@@", ".com", "hong", "example.com", "..", "-."]
+OTHERS = ["홍", "길동", "로", "가나다라", "힣", "ㄱ", "똠", "é", "日", "\U0001f600", "\u1112\u1169"]
+PIECES = st.sampled_from([*NUMBERS, *SEPARATORS, *LATIN, *OTHERS])
+VALUES = st.one_of(
+    st.lists(PIECES, max_size=14).map(lambda parts: "".join(parts).encode()),
+    st.text(max_size=20).map(lambda text: text.encode(errors="replace")),
+    st.binary(max_size=24),
+)
+
+
+def lexed(text: Text) -> list[list[Token]]:
+    found = lex(text)
+    rows: list[list[Token]] = [[] for _ in range(len(text))]
+    for family in Family:
+        block = found.family(family)
+        for index in range(block.start, block.stop):
+            row = int(found.row[index])
+            head = int(text.offsets[row])
+            rows[row].append(
+                (
+                    family.name.lower(),
+                    int(found.start[index]) - head,
+                    int(found.end[index]) - head,
+                    int(found.shape[index]),
+                    int(found.gaps[index]),
+                    int(found.before[index]),
+                    int(found.after[index]),
+                )
+            )
+    return [sorted(row) for row in rows]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(VALUES, max_size=12))
+@example([b"010-1234-5678", b"010", b"1234-5678", b"", b"9"])  # values that touch
+@example([b"a@b.c" + b"." * 5, b"@", b"a@", b"@b", b"a@b@c", b"hong@example.com."])
+def test_tokens_are_those_of_the_oracle(values: list[bytes]) -> None:
+    """For any column of any bytes, the tokens are the oracle's, value by value."""
+    assert lexed(Text.of(pa.array(values, pa.binary()))) == [expected(value) for value in values]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(VALUES, min_size=3, max_size=12), st.data())
+def test_a_slice_has_the_tokens_of_its_own_values(values: list[bytes], data: st.DataObject) -> None:
+    """The bytes in front of and behind a slice are not part of it."""
+    first = data.draw(st.integers(0, len(values)))
+    last = data.draw(st.integers(first, len(values)))
+    for kind in (pa.binary(), pa.large_binary()):
+        part = pa.array(values, kind)[first:last]
+        assert lexed(Text.of(part)) == [expected(value) for value in values[first:last]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=12), st.data())
+def test_taken_values_are_the_values_taken(values: list[bytes], data: st.DataObject) -> None:
+    """`take` copies exactly the values asked for."""
+    text = Text.of(pa.array(values, pa.binary()))
+    rows = sorted(data.draw(st.sets(st.integers(0, len(values) - 1))))
+    part = text.take(np.array(rows, np.int64))
+    assert [part.data[part.offsets[row] : part.offsets[row + 1]].tobytes() for row in range(len(part))] == [
+        values[row] for row in rows
+    ]
+
+
+@given(st.lists(VALUES, max_size=30))
+def test_invalid_values_are_counted_exactly(values: list[bytes]) -> None:
+    """`invalid_rows` counts the values that do not decode, also where two halves of a character touch."""
+
+    def invalid(value: bytes) -> bool:
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return True
+        return False
+
+    assert Text.of(pa.array(values, pa.binary())).invalid_rows() == sum(map(invalid, values))
+
+
+def test_halves_of_a_character_in_two_values_are_both_invalid() -> None:
+    """Joined they would be valid: values are apart."""
+    first, second = "한".encode()[:1], "한".encode()[1:]
+    assert Text.of(pa.array([first, second, b"ok"], pa.binary())).invalid_rows() == 2
+
+
+@pytest.mark.parametrize("lengths", [(3, 4, 4), (13,), (1,), (1, 19, 1, 2, 3, 4)])
+def test_shape_codes_are_reversible(lengths: tuple[int, ...]) -> None:
+    """A shape code holds the lengths of all groups."""
+    assert groups(shape(*lengths)) == lengths
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 200_000, "1-" * 100_000, "@" * 200_000, "a@" * 100_000, "1 " * 100_000, "가" * 70_000]
+)
+def test_hostile_values_lex_like_the_oracle_in_bounded_tokens(text: str) -> None:
+    """One long value of one character gives at most a handful of tokens for each of its bytes."""
+    found = lex(Text.of(pa.array([text])))
+    assert len(found) <= 6 * len(text)
+    head = text[:2_000]
+    assert lexed(Text.of(pa.array([head]))) == [expected(head.encode())]

@@ -1,0 +1,69 @@
+"""The definition of a token in plain Python, value by value: what every lexer is held to."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from pii_guard.engine.tokens import GAPS, MAX_DIGITS, MAX_GROUPS, MIN_DIGITS, TIGHT, Gap, gaps, shape
+
+GROUP = re.compile(rb"[0-9]+")
+LOCAL = re.compile(rb"[A-Za-z0-9._%+-]+\Z")
+DOMAIN = re.compile(rb"[A-Za-z0-9.-]+")
+HANGUL = re.compile("[\uac00-\ud7a3]+(?: [\uac00-\ud7a3]+)?")
+
+Token = tuple[str, int, int, int, int, int, int]
+"""(family, start, end, shape, gaps, before, after), positions in the value."""
+
+
+def tokens(value: bytes) -> list[Token]:
+    def edge(start: int, end: int) -> tuple[int, int]:
+        return (value[start - 1] if start else 0, value[end] if end < len(value) else 0)
+
+    return sorted(
+        [("number", start, end, code, joint, *edge(start, end)) for start, end, code, joint in numbers(value)]
+        + [("email", start, end, 0, 0, *edge(start, end)) for start, end in emails(value)]
+        + [("hangul", 0, len(value), count, 0, 0, 0) for count in hangul(value)]
+    )
+
+
+def numbers(value: bytes) -> list[tuple[int, int, int, int]]:
+    runs = [hit.span() for hit in GROUP.finditer(value)]
+    joints = [GAPS.get(value[left[1] : right[0]], Gap.NONE) for left, right in pairwise(runs)]
+    found = []
+    for first in range(len(runs)):
+        for last in range(first, min(first + MAX_GROUPS, len(runs))):
+            inside = joints[first:last]
+            lengths = [end - start for start, end in runs[first : last + 1]]
+            if Gap.NONE in inside or not MIN_DIGITS <= sum(lengths) <= MAX_DIGITS:
+                continue
+            outside = joints[first - 1 : first] if first else []
+            outside += joints[last : last + 1]
+            if any(joint in TIGHT for joint in outside):
+                continue
+            found.append((runs[first][0], runs[last][1], shape(*lengths), gaps(*inside)))
+    return found
+
+
+def emails(value: bytes) -> list[tuple[int, int]]:
+    found = []
+    for at in (place for place, byte in enumerate(value) if byte == ord("@")):
+        local, domain = LOCAL.search(value[:at]), DOMAIN.match(value, at + 1)
+        if not local or not domain:
+            continue
+        end = domain.end()
+        for _ in range(3):
+            if end > at + 1 and value[end - 1] in b".-":
+                end -= 1
+        if end > at + 1:
+            found.append((local.start(), end))
+    return found
+
+
+def hangul(value: bytes) -> list[int]:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return []
+    count = len(text.replace(" ", ""))
+    return [count] if HANGUL.fullmatch(text) and 2 <= count <= 5 else []
