@@ -1,0 +1,251 @@
+"""Access records are on disk before data is released, and no line of them can be changed unseen."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pii_guard.audit import AccessLog, verify
+from pii_guard.errors import AuditError
+
+WHO: dict[str, Any] = {
+    "purpose": "delivery",
+    "actor": "kim@ops",
+    "task": "TICKET-1",
+    "fields": ["customers.phone", "customers.name"],
+    "key_ids": [b"\x01\x02\x03\x04"],
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "access.jsonl"
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def three_accesses(path: Path) -> None:
+    for rows in range(3):
+        with AccessLog(path).access(**WHO) as access:
+            access.rows = rows
+
+
+def test_opened_comes_first(path: Path) -> None:
+    """`opened` is on disk before the body runs, `closed` with the counts after it."""
+    with AccessLog(path).access(**WHO) as access:
+        (opened,) = records(path)
+        access.rows += 3
+        access.failures += 1
+    closed = records(path)[1]
+    assert (opened["event"], closed["event"], closed["outcome"]) == ("opened", "closed", "done")
+    assert (closed["rows"], closed["failures"]) == (3, 1)
+    assert opened["session"] == closed["session"] == access.session
+    for record in (opened, closed):
+        assert {name: record[name] for name in ("purpose", "actor", "task")} == {
+            name: WHO[name] for name in ("purpose", "actor", "task")
+        }
+        assert record["fields"] == ["customers.name", "customers.phone"]
+        assert record["key_ids"] == ["01020304"]
+        assert record["host"]
+        assert record["os_account"] == getpass.getuser()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["time"])
+    assert verify(path) == []
+
+
+def test_the_chain(path: Path) -> None:
+    """Every line is canonical JSON, numbered from 1, and holds the SHA-256 of the line before."""
+    three_accesses(path)
+    AccessLog(path).refused(**WHO)
+    lines = path.read_bytes().split(b"\n")[:-1]
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, 8))
+    assert json.loads(lines[0])["prev"] == "0" * 64
+    for before, line in itertools.pairwise(lines):
+        assert json.loads(line)["prev"] == hashlib.sha256(before).hexdigest()
+    for line in lines:
+        assert json.dumps(json.loads(line), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == line
+    assert json.loads(lines[-1])["event"] == "refused"
+    assert verify(path) == []
+
+
+def test_failure_is_recorded(path: Path) -> None:
+    """An exception closes the access as failed and goes on; its text stays out of the log."""
+    log = AccessLog(path)
+
+    def read() -> None:
+        with log.access(**WHO) as access:
+            access.rows = 2
+            raise RuntimeError("canary 010-1234-5678")
+
+    with pytest.raises(RuntimeError):
+        read()
+    assert [(record["event"], record.get("outcome")) for record in records(path)] == [
+        ("opened", None),
+        ("closed", "failed"),
+    ]
+    assert records(path)[1]["rows"] == 2
+    assert "canary" not in path.read_text("utf-8")
+
+
+def test_what_cannot_be_recorded_is_not_released(tmp_path: Path) -> None:
+    """If `opened` cannot be written, the body does not run."""
+    released = []
+    for path in (tmp_path / "missing" / "access.jsonl", tmp_path):
+
+        def read(path: Path = path) -> None:
+            with AccessLog(path).access(**WHO):
+                released.append(path)
+
+        with pytest.raises(AuditError, match="access record cannot be written"):
+            read()
+    assert released == []
+
+
+def test_a_failing_disk_is_an_audit_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that is not known to be on disk does not count."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AuditError, match="No space left"):
+        AccessLog(path).refused(**WHO)
+
+
+def test_records_are_private(path: Path) -> None:
+    """The log is made for its owner alone."""
+    AccessLog(path).refused(**WHO)
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+EDITS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "changed value": lambda lines: [*lines[:2], lines[2].replace(b"delivery", b"billing"), *lines[3:]],
+    "changed last line": lambda lines: [*lines[:-1], lines[-1].replace(b'"rows":2', b'"rows" :2')],
+    "changed number": lambda lines: [*lines[:2], lines[2].replace(b'"seq":3', b'"seq":4'), *lines[3:]],
+    "removed line": lambda lines: lines[:2] + lines[3:],
+    "removed first line": lambda lines: lines[1:],
+    "swapped lines": lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
+    "doubled line": lambda lines: [*lines[:2], lines[1], *lines[2:]],
+    "inserted line": lambda lines: [*lines[:2], b"{}", *lines[2:]],
+    "empty line": lambda lines: [*lines[:2], b"", *lines[2:]],
+    "no JSON": lambda lines: [*lines[:2], b"garbage", *lines[3:]],
+    "garbage at the end": lambda lines: [*lines, b"garbage"],
+    "other order of keys": lambda lines: [
+        *lines[:2],
+        json.dumps(dict(reversed(json.loads(lines[2]).items()))).encode(),
+        *lines[3:],
+    ],
+    "emptied line": lambda lines: [b"{}", *lines[1:]],
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS.keys())
+def test_edits_are_found(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """A line that is changed, removed, inserted or moved is reported, with its number."""
+    three_accesses(path)
+    path.write_bytes(b"".join(line + b"\n" for line in change(path.read_bytes().split(b"\n")[:-1])))
+    problems = verify(path)
+    assert problems
+    assert all(re.match(r"line \d+: ", problem) for problem in problems)
+
+
+def test_every_byte_counts(path: Path) -> None:
+    """No byte can be changed without `verify` noticing, up to the last line: no line follows that vouches for it."""
+    three_accesses(path)
+    content = path.read_bytes()
+    for place in range(0, content.rstrip(b"\n").rindex(b"\n") + 1, 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert verify(path), place
+
+
+def test_a_torn_line_is_closed_off(path: Path) -> None:
+    """What a crash cut short stays in the file; the next record is preceded by one that says so."""
+    three_accesses(path)
+    whole = path.read_bytes()
+    for cut in (1, 40, len(whole.split(b"\n")[-2]) - 1, len(whole.split(b"\n")[-2])):
+        torn = whole + whole.split(b"\n")[-2][:cut]
+        path.write_bytes(torn)
+        assert [problem.split(":")[1] for problem in verify(path)][
+            -1
+        ] == " was cut by a crash; the next access record will close it off"
+        AccessLog(path).refused(**WHO)
+        assert path.read_bytes().startswith(torn + b"\n")
+        recovered, refused = (json.loads(line) for line in path.read_bytes().split(b"\n")[-3:-1])
+        assert (recovered["event"], recovered["seq"], recovered["torn_bytes"]) == ("recovered", 8, cut)
+        assert (refused["event"], refused["seq"]) == ("refused", 9)
+
+
+def test_a_log_with_a_closed_off_line_is_whole(path: Path) -> None:
+    """A crash is no tampering; a torn line anywhere else is."""
+    three_accesses(path)
+    with path.open("ab") as file:
+        file.write(b'{"actor":"ki')
+    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(**WHO)
+    assert verify(path) == []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    path.write_bytes(b"\n".join([*lines[:6], b'{"actor":"xx', *lines[7:]]) + b"\n")
+    assert verify(path)
+
+
+def test_a_torn_first_line(path: Path) -> None:
+    """A crash in the very first record is closed off as any other."""
+    path.write_bytes(b'{"actor"')
+    AccessLog(path).refused(**WHO)
+    assert [record["event"] for record in records_after(path, 1)] == ["recovered", "refused"]
+    assert verify(path) == []
+
+
+def records_after(path: Path, line: int) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in path.read_text("utf-8").splitlines()[line:]]
+
+
+def test_a_damaged_end_stops_the_log(path: Path) -> None:
+    """Nothing is chained to a last line that is no record, and nothing is released."""
+    three_accesses(path)
+    with path.open("ab") as file:
+        file.write(b"garbage\n")
+    before = path.read_bytes()
+    with pytest.raises(AuditError, match="last access record is damaged"):
+        AccessLog(path).refused(**WHO)
+    assert path.read_bytes() == before
+
+
+def test_long_records_are_chained(path: Path) -> None:
+    """A record longer than a block of the reader is found again."""
+    many = WHO | {"fields": [f"table.field{number}" for number in range(20_000)]}
+    AccessLog(path).refused(**many)
+    AccessLog(path).refused(**WHO)
+    assert verify(path) == []
+
+
+def test_concurrent_writers_keep_one_chain(path: Path) -> None:
+    """Processes that write at once end in one whole chain."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pii_guard.audit import AccessLog\n"
+        "for _ in range(20):\n"
+        "    AccessLog(Path(sys.argv[1])).refused(purpose='p', actor='a', task='t', fields=[], key_ids=[])\n"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
+    assert len(records(path)) == 40
+    assert verify(path) == []
+
+
+def test_reading_a_missing_log(path: Path) -> None:
+    """A log that cannot be read is an error, not a log without problems."""
+    with pytest.raises(AuditError, match="cannot be read"):
+        verify(path)
