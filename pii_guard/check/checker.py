@@ -1,0 +1,172 @@
+"""Hold a scan report against the rules: what breaks one, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pii_guard.engine.verdict import ENCRYPTED
+from pii_guard.model import Confidence, FieldPath, FieldReport, Finding, Protection, ScanReport, Tag
+from pii_guard.tags import did_you_mean, logical_field, place_text
+
+if TYPE_CHECKING:  # a check without a policy needs no pydantic
+    from pii_guard.policy import Policy
+
+__all__ = ["CheckResult", "Violation", "check", "exit_code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule that one field breaks. Never a value, not even a masked one."""
+
+    rule: str
+    """A key of `pii_guard.check.RULES`."""
+    source: str
+    field: FieldPath | None
+    """None where it is the source as a whole."""
+    message: str
+    """What was found, in one line."""
+    mend: str
+    """What to do, in one line: the command to run or the TOML to add."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check says. Both lists are sorted by source, field and rule; only violations fail a build."""
+
+    violations: tuple[Violation, ...]
+    warnings: tuple[Violation, ...]
+    report: ScanReport
+
+
+def check(report: ScanReport, policy: Policy | None, tags: Mapping[str, Tag]) -> CheckResult:
+    """Hold every field of `report` against the rules.
+
+    `tags` are those of the sidecar file, by `TABLE.PATH`. The tag that a field carries itself comes first, then the one
+    in `tags`; what it leaves open is filled from the policy's rule for the field, and where either asks for encryption,
+    encryption it is.
+    """
+    violations, warnings = [], []
+    for field in report.fields:
+        tag = _tag(field, policy, tags)
+        broken = [*_in_the_clear(field, tag), *_undeclared(field, tag, policy)]
+        violations += broken
+        if not any(violation.rule == "PG001" for violation in broken):
+            warnings += list(_suspected(field, tag))
+    for item in report.not_examined:
+        mend = "make it readable, or take it out of the targets, and check again"
+        warnings.append(Violation("PG010", item.source, None, f"not examined: {item.reason}", mend))
+    return CheckResult(tuple(sorted(violations, key=_order)), tuple(sorted(warnings, key=_order)), report)
+
+
+def exit_code(result: CheckResult) -> int:
+    """1 with violations; else 3 where something could not be read; else 0."""
+    return 1 if result.violations else 0 if result.report.complete else 3
+
+
+def _order(violation: Violation) -> tuple[str, ...]:
+    field = violation.field
+    return (violation.source, *((field.table, field.path) if field else ("", "")), violation.rule, violation.message)
+
+
+def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> Tag:
+    """What is stated about `field`; its member `field` is always set."""
+    name = logical_field(field.field)
+    tag = field.tag or tags.get(name) or Tag()
+    tag = replace(tag, field=tag.field or name)
+    rule = policy.rule_for(tag.field or name) if policy else None
+    if rule is None:
+        return tag
+    # Encryption wins: data must not excuse itself by its own tag. `none` without a reason states nothing.
+    if tag.protection == "none" and (tag.reason is None or rule.protection == "encrypt"):
+        tag = replace(tag, protection=rule.protection, reason=rule.reason)
+    return replace(
+        tag,
+        kind=tag.kind or rule.kind,
+        purposes=tag.purposes or rule.purposes,
+        retention=tag.retention or rule.retention,
+    )
+
+
+def _plain(field: FieldReport, confidences: tuple[Confidence, ...]) -> list[Finding]:
+    return [
+        finding
+        for finding in field.findings
+        if finding.personal
+        and finding.confidence in confidences
+        and finding.protection is not Protection.TOKEN
+        and finding.kind != ENCRYPTED
+    ]
+
+
+def _exempt(tag: Tag) -> bool:
+    return tag.protection == "none" and tag.reason is not None
+
+
+def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
+    found = _plain(field, (Confidence.LIKELY, Confidence.CERTAIN))
+    examined, plain = field.tally.examined, field.tally.examined - field.tally.tokens
+    half_done = field.protection is Protection.MIXED  # a column with tokens in it was meant to be encrypted
+    declared = tag.protection == "encrypt" and plain > 0
+    if _exempt(tag) or not (found or half_done or declared):
+        return
+    words = []
+    if half_done or (declared and not found):
+        words.append(f"{plain} of {examined} values are not tokens")
+    words += [
+        f"{finding.kind} in the clear ({finding.confidence}, {finding.hits} of {finding.examined} values)"
+        for finding in found
+    ]
+    run = f"`pii-guard protect {shlex.quote(field.field.source)} --to TARGET`"
+    mend = f"run {run}" if tag.protection == "encrypt" else f"{_rule_to_add(tag)}, then run {run}"
+    yield _violation("PG001", field, "; ".join(words), mend)
+
+
+def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None) -> Iterator[Violation]:
+    personal = _plain(field, (Confidence.LIKELY, Confidence.CERTAIN)) or field.tally.tokens
+    if not (personal or tag.protection == "encrypt" or tag.kind):
+        return
+    if not tag.purposes:
+        yield _violation("PG002", field, "nothing says why it is kept (purposes)", _rule_to_add(tag))
+    if not tag.retention:
+        yield _violation("PG003", field, "nothing says how long it is kept (retention class)", _rule_to_add(tag))
+    if policy is None:
+        return
+    for purpose in tag.purposes:
+        if purpose not in policy.purposes:
+            yield _unknown("PG004", field, "purpose", purpose, "purposes", 'title = "..."', policy.purposes)
+    if tag.retention and tag.retention not in policy.retention:
+        yield _unknown(
+            "PG005", field, "retention class", tag.retention, "retention", 'period = "..."', policy.retention
+        )
+
+
+def _suspected(field: FieldReport, tag: Tag) -> Iterator[Violation]:
+    if _exempt(tag):
+        return
+    for finding in _plain(field, (Confidence.POSSIBLE,)):
+        message = f"may hold {finding.kind} (possible, {finding.hits} of {finding.examined} values)"
+        yield _violation("PG001", field, message, f"if it does, {_rule_to_add(tag)}")
+
+
+def _unknown(
+    rule: str, field: FieldReport, what: str, name: str, table: str, member: str, known: Mapping[str, object]
+) -> Violation:
+    message = f"{what} {_toml(name)} is not declared in the policy{did_you_mean(name, known)}"
+    mend = f"add to pii-guard.toml: [{place_text([table, name])}] {member}; or correct the rule and run `pii-guard tag`"
+    return _violation(rule, field, message, mend)
+
+
+def _violation(rule: str, field: FieldReport, message: str, mend: str) -> Violation:
+    return Violation(rule, field.field.source, field.field, message, mend)
+
+
+def _rule_to_add(tag: Tag) -> str:
+    return f'add to pii-guard.toml: [[fields]] match = {_toml(tag.field or "")} purposes = [...] retention = "..."'
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,69 @@
+"""From what was found and what the policy says to tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pii_guard.engine.verdict import ENCRYPTED
+from pii_guard.model import Confidence, FieldReport, Finding, ScanReport, Tag
+from pii_guard.policy.models import Policy
+from pii_guard.tags import logical_field
+
+__all__ = ["assign"]
+
+
+def assign(report: ScanReport, policy: Policy, known: Mapping[str, Tag]) -> dict[str, Tag]:
+    """`TABLE.PATH` -> tag, for every field with personal data (at least `likely`), a rule or a tag already.
+
+    `known` are the tags of the sidecar file; the tag that a field carries itself comes next. Both state the kind more
+    surely than a finding does. Where no rule matches and no tag said so before, purposes and retention class stay
+    empty: a gap is shown, not guessed. The same table in several sources has one tag for each of its fields.
+    """
+    reports: dict[str, list[FieldReport]] = {}
+    for field in report.fields:
+        reports.setdefault(logical_field(field.field), []).append(field)
+    tags = {}
+    for name, same in reports.items():
+        before = _joined(known.get(name), next((field.tag for field in same if field.tag), None))
+        tag = _decide(name, policy, before, [finding for field in same for finding in field.findings])
+        if tag is not None:
+            tags[name] = tag
+    return tags
+
+
+def _joined(stated: Tag | None, carried: Tag | None) -> Tag | None:
+    """What the sidecar states, with the facts of an encryption, which only the data itself knows."""
+    if stated is None or carried is None:
+        return stated or carried
+    return replace(
+        stated,
+        field=carried.field or stated.field,
+        key_id=carried.key_id or stated.key_id,
+        type=carried.type or stated.type,
+    )
+
+
+def _decide(name: str, policy: Policy, before: Tag | None, findings: Iterable[Finding]) -> Tag | None:
+    """The tag of the field `name`, or None where nothing calls for one."""
+    tag = before or Tag()
+    logical = tag.field or name  # values once protected keep the name that their key is bound to
+    found = [finding for finding in findings if finding.personal and finding.confidence >= Confidence.LIKELY]
+    rule = policy.rule_for(logical)
+    if before is None and rule is None and not found:
+        return None
+    named = [finding for finding in found if finding.kind != ENCRYPTED]  # that names no kind of data
+    best = max(named, key=lambda finding: (finding.confidence, finding.hits, finding.kind), default=None)
+    tag = replace(tag, field=logical, kind=tag.kind or (best.kind if best else None))
+    if rule is None:
+        return tag
+    retention = rule.retention or tag.retention
+    return replace(
+        tag,
+        kind=rule.kind or tag.kind,
+        purposes=rule.purposes or tag.purposes,
+        retention=retention,
+        basis=policy.retention[retention].basis if retention in policy.retention else tag.basis,
+        protection=rule.protection,
+        reason=rule.reason,
+    )

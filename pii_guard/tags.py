@@ -1,0 +1,263 @@
+"""Tags on their two carriers: Arrow field metadata, and the sidecar file `pii-guard.tags.toml` (docs/FORMAT.md, tag).
+
+Both carry the members of one mapping (`to_mapping`, `from_mapping`), so a tag reads the same wherever it is found. A
+tag that cannot be understood is an error, never an absent tag: a field whose tag is damaged must not look untagged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import tomli_w
+
+from pii_guard.errors import PolicyError, WriteError
+from pii_guard.model import FieldPath, Tag
+
+__all__ = [
+    "METADATA_KEY",
+    "SIDECAR_NAME",
+    "VERSION",
+    "did_you_mean",
+    "from_mapping",
+    "load_sidecar",
+    "logical_field",
+    "place_text",
+    "read_tag",
+    "read_toml",
+    "save_sidecar",
+    "sidecar_path",
+    "to_mapping",
+    "write_tag",
+]
+
+METADATA_KEY = b"pii_guard"
+SIDECAR_NAME = "pii-guard.tags.toml"
+VERSION = 1
+"""Version of the tag's form, on both carriers."""
+
+PROTECTIONS = ("encrypt", "none")
+_MEMBERS = ("field", "kind", "purposes", "retention", "basis", "protection", "reason", "type", "key_id")
+_HEADER = """\
+# What each field holds, why it is kept and how long.
+# Written by `pii-guard tag`; made to be edited and committed.
+"""
+
+
+def logical_field(field: FieldPath) -> str:
+    """`TABLE.PATH`, the name that policies, tags and keys know a field by, wherever its table is stored.
+
+    >>> logical_field(FieldPath("shop/customers.csv", "customers", "phone"))
+    'customers.phone'
+    """
+    return f"{field.table}.{field.path}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?` for the nearest of `known`, or nothing where none is near.
+
+    >>> did_you_mean("purpose", ["purposes", "retention"])
+    '; did you mean "purposes"?'
+    """
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {json.dumps(near[0], ensure_ascii=False)}?" if near else ""
+
+
+def place_text(parts: Iterable[str | int]) -> str:
+    """The place of a mistake in a TOML file, written as TOML writes keys.
+
+    >>> place_text(["fields", 2, "purposes", 0]), place_text(["fields", "customers.phone"])
+    ('fields[2].purposes[0]', 'fields."customers.phone"')
+    """
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        bare = part.isascii() and part.replace("-", "_").isidentifier()
+        text += ("." if text else "") + (part if bare else json.dumps(part, ensure_ascii=False))
+    return text
+
+
+# --- the one mapping -------------------------------------------------------------------------------------------------
+
+
+def to_mapping(tag: Tag) -> dict[str, str | list[str]]:
+    """The members of `tag` that are set. `protection` always is: its absence would be a guess."""
+    values = {name: getattr(tag, name) for name in _MEMBERS}
+    return {name: list(value) if name == "purposes" else value for name, value in values.items() if value}
+
+
+def from_mapping(members: Mapping[str, object]) -> tuple[Tag, list[tuple[str, str]]]:
+    """The inverse of `to_mapping`, with what was right, and all mistakes as (member, what is wrong with it)."""
+    values: dict[str, Any] = {}
+    mistakes: list[tuple[str, str]] = []
+    for name, value in members.items():
+        if name not in _MEMBERS:
+            mistakes.append((name, f"unknown key{did_you_mean(name, _MEMBERS)}"))
+        elif name == "purposes":
+            if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+                values[name] = tuple(value)
+            else:
+                mistakes.append((name, "must be a list of purpose names"))
+        elif not isinstance(value, str) or not value:
+            mistakes.append((name, "must be text"))
+        elif name == "protection" and value not in PROTECTIONS:
+            mistakes.append((name, 'must be "encrypt" or "none"'))
+        else:
+            values[name] = value
+    return Tag(**values), mistakes
+
+
+# --- Arrow field metadata --------------------------------------------------------------------------------------------
+
+
+def write_tag(field: pa.Field[Any], tag: Tag) -> pa.Field[Any]:
+    """`field` with `tag` in its metadata; its name, type, nullability and other metadata are as before."""
+    text = json.dumps({"version": VERSION, **to_mapping(tag)}, sort_keys=True, separators=(",", ":"))
+    others: Mapping[Any, Any] = field.metadata or {}
+    return field.with_metadata({**others, METADATA_KEY: text.encode()})
+
+
+def read_tag(field: pa.Field[Any]) -> Tag | None:
+    """The tag in the metadata of `field`, or None. Raises PolicyError where there is one that cannot be understood."""
+    raw = (field.metadata or {}).get(METADATA_KEY)
+    if raw is None:
+        return None
+    try:
+        members = json.loads(raw.decode())
+    except (ValueError, RecursionError):  # RecursionError: nested without end
+        members = None
+    source = f"tag of field {json.dumps(field.name, ensure_ascii=False)}"
+    if not isinstance(members, dict):
+        raise PolicyError(source, ["the Arrow metadata `pii_guard` is damaged (not one JSON object); tag it again"])
+    problem = _version_problem(members.pop("version", None))
+    if problem:
+        raise PolicyError(source, [problem])
+    tag, mistakes = from_mapping(members)
+    if mistakes:
+        # The keys come from a data file and might be anything: only those that are ours are repeated.
+        raise PolicyError(source, [f"{name}: {text}" if name in _MEMBERS else text for name, text in mistakes])
+    return tag
+
+
+def _version_problem(version: object) -> str | None:
+    if type(version) is not int or version < 1:
+        return f"version: must be {VERSION}"
+    if version > VERSION:
+        return f"version: {version} is newer than this pii-guard reads ({VERSION}); install a newer pii-guard"
+    return None
+
+
+# --- the sidecar file ------------------------------------------------------------------------------------------------
+
+
+def sidecar_path(target: Path) -> Path:
+    """Where the tags of `target` are kept: inside a directory, beside a file."""
+    return (target if target.is_dir() else target.parent) / SIDECAR_NAME
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The TOML file `path`. A byte order mark and Windows line ends are welcome. Raises PolicyError, with the line."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise PolicyError(str(path), [f"cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise PolicyError(str(path), [f"line {line} is not UTF-8; save the file as UTF-8"]) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(str(path), [f"is not valid TOML: {error}{_advice(text, str(error))}"]) from None
+    except RecursionError:
+        raise PolicyError(str(path), ["is nested too deeply"]) from None
+
+
+def _advice(text: str, error: str) -> str:
+    """TOML wants Hangul keys in quotes, and tomllib's message does not say so."""
+    place = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    return (
+        '; names with other letters than A-Z stand in quotes, such as [purposes."배송"]' if not line.isascii() else ""
+    )
+
+
+def load_sidecar(path: Path) -> dict[str, Tag]:
+    """Logical field -> tag of the sidecar file `path`; nothing where there is no such file.
+
+    Raises PolicyError with every mistake in the file at once.
+    """
+    try:
+        if not path.exists():
+            return {}
+    except OSError as error:  # not "no such file": the file may be there, behind a folder that may not be entered
+        raise PolicyError(str(path), [f"cannot be read: {error.strerror}"]) from None
+    document = read_toml(path)
+    problem = _version_problem(document.pop("version", None))
+    if problem:
+        raise PolicyError(str(path), [problem])
+    fields = document.pop("fields", {})
+    problems = [f"{place_text([name])}: unknown key{did_you_mean(name, ['version', 'fields'])}" for name in document]
+    if not isinstance(fields, dict):
+        raise PolicyError(str(path), [*problems, 'fields: must be tables such as [fields."customers.phone"]'])
+    tags = {}
+    for name, members in fields.items():
+        place = ["fields", name]
+        if not isinstance(members, dict):
+            problems.append(f"{place_text(place)}: must be a table")
+            continue
+        tags[name], mistakes = from_mapping({"field": name, **members})
+        problems += [f"{place_text([*place, member])}: {text}" for member, text in mistakes]
+    if problems:
+        raise PolicyError(str(path), problems)
+    return tags
+
+
+def save_sidecar(path: Path, tags: Mapping[str, Tag]) -> None:
+    """Write `tags` into the sidecar file `path`. Entries of fields that are not in `tags` are kept; comments are not.
+
+    The file is replaced at once or not at all. Raises PolicyError where the present file is wrong (it is left as it
+    is), WriteError where it cannot be written.
+    """
+    merged = {**load_sidecar(path), **tags}
+    fields = {}
+    for name in sorted(merged):
+        members = to_mapping(merged[name])
+        if members.get("field") == name:
+            del members["field"]
+        fields[name] = members
+    text = _HEADER + tomli_w.dumps({"version": VERSION, "fields": fields})
+    try:
+        _replace(path, text.encode())
+    except UnicodeEncodeError:
+        raise PolicyError(str(path), ["a field name is not valid Unicode and TOML cannot hold it; rename it"]) from None
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror}; the tags were not saved") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write by way of a temporary file beside `path`, so that a crash or a full disk leaves the old file whole."""
+    path = path.resolve()  # a link stays a link
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            if path.exists():
+                temporary.chmod(path.stat().st_mode & 0o7777)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,230 @@
+"""Every rule fires exactly where it should, and says how to mend the field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pii_guard.check import RULES, CheckResult, Violation, check, exit_code
+from pii_guard.engine.verdict import ENCRYPTED
+from pii_guard.model import (
+    Confidence,
+    FieldPath,
+    FieldReport,
+    FieldTally,
+    Finding,
+    NotExamined,
+    Protection,
+    ScanReport,
+    Tag,
+)
+from pii_guard.policy import Policy, assign, parse
+
+FULL = Tag("customers.phone", "kr_phone_mobile", ("delivery",), "contract", protection="encrypt")
+EXEMPT = Tag("customers.phone", "kr_phone_mobile", ("delivery",), "contract", protection="none", reason="public")
+RULE = {"match": "customers.phone", "purposes": ["delivery"], "retention": "contract"}
+
+
+def policy(*rules: dict[str, Any]) -> Policy:
+    document = {
+        "version": 1,
+        "purposes": {"delivery": {"title": "Delivery"}},
+        "retention": {"contract": {"period": "P5Y"}},
+        "fields": list(rules),
+    }
+    return parse(document, "policy")
+
+
+def field(
+    path: str = "phone",
+    *,
+    found: Confidence | None = None,
+    personal: bool = True,
+    tokens: int = 0,
+    examined: int = 10,
+    tag: Tag | None = None,
+    table: str = "customers",
+) -> FieldReport:
+    """A field of `examined` values, of which `tokens` are tokens; what is plain holds mobile numbers, if `found`."""
+    tally = FieldTally(rows=examined, examined=examined, tokens=tokens)
+    place = FieldPath("customers.csv", table, path)
+    report = FieldReport(place, (path,), "string", tally, tag=tag)
+    findings = []
+    if found and tokens < examined:
+        hits = examined - tokens
+        findings.append(Finding("kr_phone_mobile", found, personal, examined, hits, report.protection))
+    if tokens:
+        findings.append(Finding(ENCRYPTED, Confidence.LIKELY, True, examined, tokens, report.protection))
+    return replace(report, findings=tuple(findings))
+
+
+def run(*fields: FieldReport, policy: Policy | None = None, tags: dict[str, Tag] | None = None) -> CheckResult:
+    return check(ScanReport(fields=fields), policy, tags or {})
+
+
+def rules(violations: tuple[Violation, ...]) -> list[str]:
+    return [violation.rule for violation in violations]
+
+
+def test_rule_table_is_complete() -> None:
+    """Ids are unique and sorted, names are unique, and every rule says what, why and how to mend."""
+    assert list(RULES) == sorted(RULES) == [rule.id for rule in RULES.values()]
+    assert len({rule.name for rule in RULES.values()}) == len(RULES)
+    assert all(rule.what and rule.why and rule.mend for rule in RULES.values())
+
+
+def test_clean_field_breaks_nothing() -> None:
+    """Fields without personal data, and tokens with a full tag, are clean, with a policy and without."""
+    tokens = field(tokens=10, tag=FULL)
+    plain = field("id")
+    other = field("ip", found=Confidence.CERTAIN, personal=False)
+    for given in (policy(), None):
+        result = run(plain, other, tokens, policy=given)
+        assert result.violations == result.warnings == ()
+        assert exit_code(result) == 0
+
+
+@pytest.mark.parametrize("found", [Confidence.LIKELY, Confidence.CERTAIN])
+def test_untagged_plain_data_breaks_three_rules(found: Confidence) -> None:
+    """Plain personal data that nothing speaks for is in the clear, without purpose and without class."""
+    result = run(field(found=found))
+    assert rules(result.violations) == ["PG001", "PG002", "PG003"]
+    first = result.violations[0]
+    assert first.message == f"kr_phone_mobile in the clear ({found}, 10 of 10 values)"
+    assert first.mend == (
+        'add to pii-guard.toml: [[fields]] match = "customers.phone" purposes = [...] retention = "...", '
+        "then run `pii-guard protect customers.csv --to TARGET`"
+    )
+    assert exit_code(result) == 1
+
+
+@pytest.mark.parametrize("carrier", ["embedded", "sidecar", "rule"])
+def test_any_carrier_gives_purpose_and_class(carrier: str) -> None:
+    """A tag in the data, a tag in the sidecar and a rule count alike; plain data is still in the clear."""
+    result = run(
+        field(found=Confidence.CERTAIN, tag=FULL if carrier == "embedded" else None),
+        tags={"customers.phone": FULL} if carrier == "sidecar" else None,
+        policy=policy(RULE) if carrier == "rule" else policy(),
+    )
+    assert rules(result.violations) == ["PG001"]
+    assert result.violations[0].mend == "run `pii-guard protect customers.csv --to TARGET`"
+
+
+@pytest.mark.parametrize("carrier", ["embedded", "sidecar", "rule"])
+def test_reason_excuses_plain_data(carrier: str) -> None:
+    """protection none with a reason excuses from encryption, not from purpose and class."""
+    rule = {**RULE, "protection": "none", "reason": "public"}
+    result = run(
+        field(found=Confidence.CERTAIN, tag=EXEMPT if carrier == "embedded" else None),
+        tags={"customers.phone": EXEMPT} if carrier == "sidecar" else None,
+        policy=policy(rule) if carrier == "rule" else policy(),
+    )
+    assert result.violations == result.warnings == ()
+    bare = Tag("customers.phone", protection="none", reason="public")
+    assert rules(run(field(found=Confidence.CERTAIN, tag=bare)).violations) == ["PG002", "PG003"]
+
+
+def test_protection_none_without_reason_excuses_nothing() -> None:
+    """A tag that says none without a reason is a gap, not an excuse."""
+    gap = Tag("customers.phone", "kr_phone_mobile", ("delivery",), "contract", protection="none")
+    assert rules(run(field(found=Confidence.CERTAIN, tag=gap)).violations) == ["PG001"]
+
+
+def test_data_does_not_excuse_itself() -> None:
+    """Where the policy asks for encryption, no tag talks the check out of it."""
+    plain = field(found=Confidence.CERTAIN, tag=EXEMPT)
+    assert rules(run(plain, policy=policy(RULE)).violations) == ["PG001"]
+    assert rules(run(field(found=Confidence.CERTAIN), tags={"customers.phone": EXEMPT}, policy=policy(RULE)).violations)
+
+
+@pytest.mark.parametrize(("tokens", "plain"), [(0, 10), (7, 3), (9, 1)])
+def test_declared_encryption_is_held_to_every_value(tokens: int, plain: int) -> None:
+    """A field declared as encrypted may hold tokens only, even where nothing is recognised in the rest."""
+    (violation,) = run(field(tokens=tokens, tag=FULL), policy=policy()).violations
+    assert violation.rule == "PG001"
+    assert violation.message == f"{plain} of 10 values are not tokens"
+
+
+def test_mixed_field_says_how_many() -> None:
+    """Of a field that is encrypted in part, the rest is counted, with and without a tag."""
+    (violation,) = run(field(found=Confidence.LIKELY, tokens=7, tag=FULL)).violations
+    assert violation.message == ("3 of 10 values are not tokens; kr_phone_mobile in the clear (likely, 3 of 10 values)")
+    assert rules(run(field(tokens=7)).violations) == ["PG001", "PG002", "PG003"]
+
+
+def test_empty_field_is_not_in_the_clear() -> None:
+    """A field without values breaks no promise of encryption."""
+    assert run(field(examined=0, tag=FULL), policy=policy()).violations == ()
+
+
+def test_tokens_need_purpose_and_class() -> None:
+    """A field of tokens is not in the clear, but without a tag nothing says why and how long it is kept."""
+    assert rules(run(field(tokens=10)).violations) == ["PG002", "PG003"]
+    assert rules(run(field(tokens=10), policy=policy(RULE)).violations) == []
+
+
+def test_undeclared_names_are_found() -> None:
+    """A tag that names what the policy lacks breaks PG004 and PG005; without a policy nothing can be said."""
+    tag = Tag("customers.phone", "email", ("delivry", "delivery"), "마케팅", protection="encrypt")
+    result = run(field(tokens=10, tag=tag), policy=policy())
+    assert rules(result.violations) == ["PG004", "PG005"]
+    purpose, retention = result.violations
+    assert purpose.message == 'purpose "delivry" is not declared in the policy; did you mean "delivery"?'
+    assert '[purposes.delivry] title = "..."' in purpose.mend
+    assert '[retention."마케팅"] period = "..."' in retention.mend
+    assert run(field(tokens=10, tag=tag)).violations == ()
+
+
+def test_possible_findings_warn() -> None:
+    """What is only possible is a warning, unless the field is excused or a violation already."""
+    result = run(field(found=Confidence.POSSIBLE))
+    assert result.violations == ()
+    (warning,) = result.warnings
+    assert warning.message == "may hold kr_phone_mobile (possible, 10 of 10 values)"
+    assert exit_code(result) == 0
+    assert run(field(found=Confidence.POSSIBLE, tag=EXEMPT)).warnings == ()
+    assert run(field(found=Confidence.POSSIBLE, tag=FULL)).warnings == ()
+
+
+def test_unread_sources_are_incomplete() -> None:
+    """What was not read is a warning and exit code 3; violations come first."""
+    unread = (NotExamined("b.parquet", "truncated"),)
+    result = check(ScanReport(fields=(field("id"),), not_examined=unread), None, {})
+    assert rules(result.warnings) == ["PG010"]
+    assert result.warnings[0].message == "not examined: truncated"
+    assert exit_code(result) == 3
+    assert exit_code(check(ScanReport(fields=(field(found=Confidence.CERTAIN),), not_examined=unread), None, {})) == 1
+
+
+def test_renamed_file_keeps_its_rule() -> None:
+    """The rule of a field that was renamed since is that of the name its values were protected under."""
+    tag = Tag("customers.phone", "kr_phone_mobile", protection="encrypt")
+    moved = field("tel", tokens=10, tag=tag, table="export")
+    assert run(moved, policy=policy(RULE)).violations == ()
+    assert 'match = "customers.phone"' in run(moved, policy=policy()).violations[0].mend
+
+
+def test_order_is_that_of_the_fields() -> None:
+    """Violations are sorted by source, field and rule, whatever the order of the report."""
+    fields = [field(name, found=Confidence.CERTAIN) for name in ("b", "a", "c")]
+    forward, backward = run(*fields), run(*fields[::-1])
+    assert forward.violations == backward.violations
+    assert [violation.field.path for violation in forward.violations if violation.field] == [*"aaabbbccc"]
+
+
+def test_command_quotes_the_source() -> None:
+    """A source with spaces or quotes is one argument of the command to run."""
+    place = FieldPath("my files/a'b.csv", "t", "x")
+    finding = Finding("email", Confidence.CERTAIN, True, 1, 1, Protection.PLAIN)
+    report = FieldReport(place, ("x",), "string", FieldTally(1, 1), (finding,))
+    assert "`pii-guard protect 'my files/a'\"'\"'b.csv' --to TARGET`" in run(report).violations[0].mend
+
+
+def test_assigned_tags_satisfy_the_check() -> None:
+    """Once a rule speaks for a field, the tags that `assign` makes leave encryption as the only thing to do."""
+    report = ScanReport(fields=(field(found=Confidence.CERTAIN),))
+    tags = assign(report, policy(RULE), {})
+    assert rules(check(report, policy(RULE), tags).violations) == ["PG001"]
+    assert check(ScanReport(fields=(field(tokens=10, tag=tags["customers.phone"]),)), policy(RULE), {}).violations == ()
