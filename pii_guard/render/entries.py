@@ -1,0 +1,52 @@
+"""A scan report as plain records, in the order and with the names of the report JSON (docs/report.schema.json)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pii_guard.model import FieldReport, Finding, ScanReport
+
+__all__ = ["REPORT_VERSION", "field_entries", "not_examined", "summary"]
+
+REPORT_VERSION = 1
+
+
+def field_entries(report: ScanReport) -> list[dict[str, Any]]:
+    """One record a field and kind, sorted by source, table, field and kind."""
+    ordered = sorted(
+        report.findings, key=lambda pair: (pair[0].field.source, pair[0].field.table, pair[0].field.path, pair[1].kind)
+    )
+    return [_entry(field, finding) for field, finding in ordered]
+
+
+def _entry(field: FieldReport, finding: Finding) -> dict[str, Any]:
+    return {
+        "source": field.field.source,
+        "table": field.field.table,
+        "field": field.field.path,
+        "kind": finding.kind,
+        "confidence": str(finding.confidence),
+        "examined": finding.examined,
+        "hits": finding.hits,
+        "protection": str(finding.protection),
+        "personal": finding.personal,
+        "samples": list(finding.samples),
+        "evidence": list(finding.evidence),
+    }
+
+
+def not_examined(report: ScanReport) -> list[dict[str, str]]:
+    """What was tried and could not be read, sorted."""
+    return sorted((asdict(item) for item in report.not_examined), key=lambda item: (item["source"], item["reason"]))
+
+
+def summary(report: ScanReport) -> dict[str, Any]:
+    """What belongs to the report as a whole. It stands in every format: nobody may take a part for the whole."""
+    return {
+        "version": REPORT_VERSION,
+        "complete": report.complete,
+        "coverage": {**asdict(report.coverage), "fields": len(report.fields)},
+        "not_examined": not_examined(report),
+        "out_of_scope": dict(sorted(report.out_of_scope.items())),
+    }

@@ -1,0 +1,39 @@
+"""Tags and plans as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pii_guard.model import Tag
+from pii_guard.render import escape
+
+if TYPE_CHECKING:
+    from pii_guard.protection import PlannedField
+
+__all__ = ["listing", "plan"]
+
+
+def listing(tags: Mapping[str, Tag]) -> str:
+    """One line a tagged field: kind, purposes, retention class, protection."""
+    rows = [
+        (name, tag.kind or "-", ", ".join(tag.purposes) or "-", tag.retention or "-", tag.protection)
+        for name, tag in sorted(tags.items())
+    ]
+    return (
+        _columns([("field", "kind", "purposes", "retention", "protection"), *rows]) if rows else "no personal fields\n"
+    )
+
+
+def plan(table: str, planned: Sequence[PlannedField]) -> str:
+    """One line a column: what is done with it and why. Names are those of the report, safe to show."""
+    rows = [(field.shown, field.action, field.why) for field in planned]
+    return _columns([("column", "action", "why"), *rows])
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+    shown = [tuple(escape.terminal(cell) for cell in row) for row in rows]
+    widths = [max(len(row[place]) for row in shown) for place in range(len(shown[0]))]
+    return "".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in shown
+    )
