@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pii_guard.detectors.arithmetic import luhn, number
-from pii_guard.detectors.surroundings import in_letters, labelled, touches
+from pii_guard.detectors.surroundings import among, in_letters, labelled, starting, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
-from pii_guard.engine.text import Bytes, Index
+from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import GAP_BITS, Gap, Tokens, gaps, shape
 from pii_guard.model import Confidence, Kind
 
@@ -16,9 +16,9 @@ __all__ = ["CreditCard"]
 
 FOURS, AMEX, DINERS, LONG = shape(4, 4, 4, 4), shape(4, 6, 5), shape(4, 6, 4), shape(4, 4, 4, 4, 3)
 BARE = tuple(shape(length) for length in (14, 15, 16, 19))
-CODES = np.array(sorted({FOURS, AMEX, DINERS, LONG, *BARE}), np.int64)
+CODES = frozenset({FOURS, AMEX, DINERS, LONG, *BARE})
 SEPARATORS = (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN)
-UNIFORM = np.array(sorted({0, *(gaps(*[gap] * count) for gap in SEPARATORS for count in (2, 3, 4))}), np.int64)
+UNIFORM = frozenset({0, *(gaps(*[gap] * count) for gap in SEPARATORS for count in (2, 3, 4))})
 # (first four digits from, to, length); ISO/IEC 7812 ranges of the schemes, and the domestic Korean 9-series
 BRANDS = (
     (4000, 4999, 16),
@@ -40,14 +40,16 @@ BRANDS = (
 LABEL = r"(?:카드|card|pan|결제)[^0-9]{0,24}\z"
 
 
-def branded(digits: Bytes) -> npt.NDArray[np.bool_]:
-    """Which numbers have the prefix and the length of a card scheme."""
-    prefix, length = number(digits[:4]), len(digits)
-    found = np.zeros(digits.shape[1], np.bool_)
-    for low, high, wanted in BRANDS:
-        if wanted == length:
-            found |= (prefix >= low) & (prefix <= high)
-    return found
+def _scheme_tables() -> dict[int, npt.NDArray[np.bool_]]:
+    """Length -> which first four digits a scheme has given out for it."""
+    tables = {length: np.zeros(10_000, np.bool_) for _, _, length in BRANDS}
+    for low, high, length in BRANDS:
+        tables[length][low : high + 1] = True
+    return tables
+
+
+SCHEMES = _scheme_tables()
+PREFIXES = np.any([table.reshape(100, 100).any(axis=1) for table in SCHEMES.values()], axis=0)
 
 
 class CreditCard:
@@ -72,21 +74,21 @@ class CreditCard:
     column = ColumnRule(check=0.9)
 
     def candidates(self, tokens: Tokens) -> Index:
-        return tokens.with_shape(CODES)
+        return starting(tokens, tokens.with_shape(CODES), PREFIXES)
 
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         confidence = np.full(len(index), REJECTED, np.int8)
         checked = np.zeros(len(index), np.bool_)
-        for code, part, where in tokens.by_shape(index):
-            digits = tokens.digits(part, code)
-            shaped = branded(digits) & (digits[1:] != digits[0]).any(axis=0)
+        for code, place in tokens.by_shape(index):
+            digits = tokens.digits(index[place], code)
+            shaped = SCHEMES[len(digits)][number(digits[:4])]
+            shaped &= (digits[1:] != digits[0]).any(axis=0)  # not one digit throughout
             passes = shaped & luhn(digits)
             level = np.where(shaped, np.int8(WEAK), np.int8(REJECTED))
             level[passes] = Confidence.LIKELY if code in BARE else Confidence.CERTAIN
-            place = slice(None) if where is None else where
             confidence[place], checked[place] = level, passes
         joint = tokens.gaps[index]
-        confidence[(joint > 0) & ~np.isin(joint, UNIFORM)] = REJECTED
+        confidence[~among(joint, UNIFORM)] = REJECTED
         letters = in_letters(tokens.before[index]) | in_letters(tokens.after[index])
         confidence[touches(tokens, index, b"*@") | (letters & (joint == 0))] = REJECTED
         unsure = np.flatnonzero(confidence == Confidence.LIKELY)

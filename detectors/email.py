@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pii_guard.detectors.surroundings import labelled, touches
@@ -14,16 +15,23 @@ from pii_guard.model import Confidence, Kind
 __all__ = ["Email"]
 
 ATOM = r"[A-Za-z0-9_%+-]+"
-LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 ADDRESS = rf"\A{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+[A-Za-z]{{2,24}}\z"
+LONG_LABEL = r"@(?:.*\.)?[^.]{64}"
 # `icon@2x.png` is a picture, `app@db.internal` a host: endings that no top-level domain has (IANA list, 2026-10)
-NOT_A_DOMAIN = (
-    r"(?i)\.(?:png|jpe?g|gif|svg|webp|ico|bmp|tiff?|css|jsx?|tsx?|json|html?|php|xml|ya?ml|pdf|gz|tar|mp[34]|woff2?|"
-    r"internal|local|localhost|localdomain|lan)\z"
-)
+ENDINGS = (
+    "png jpg jpeg gif svg webp ico bmp tif tiff css js jsx ts tsx json html htm php xml yml yaml pdf gz tar woff "
+    "internal local localhost localdomain lan"
+).split()
+NOT_A_DOMAIN = rf"(?i)\.(?:{'|'.join(ENDINGS)})\z"
+IN_ENDINGS = np.zeros((256, 256), np.bool_)  # by the last two bytes: most addresses need no second look
+for _ending in ENDINGS:
+    for _one in (_ending[-2].lower(), _ending[-2].upper()):
+        for _two in (_ending[-1].lower(), _ending[-1].upper()):
+            IN_ENDINGS[ord(_one), ord(_two)] = True
 REPOSITORY_USER = r"\A(?:git|hg|svn)@"
 IN_URL = r"://[^\s/@]*\z"
-LONGEST_LOCAL, LONGEST = 64, 254  # RFC 5321, 4.5.3.1
+LONGEST_LOCAL, LONGEST_LABEL, LONGEST = 64, 63, 254  # RFC 5321, 4.5.3.1; RFC 1035, 2.3.4
 
 
 class Email:
@@ -55,14 +63,25 @@ class Email:
         confidence = np.full(len(index), REJECTED, np.int8)
         local, whole = tokens.mark[index] - tokens.start[index], tokens.end[index] - tokens.start[index]
         fits = np.flatnonzero((local <= LONGEST_LOCAL) & (whole <= LONGEST) & ~touches(tokens, index, b"@*"))
-        text = tokens.slices(index[fits])
-        good = pc.and_not(
-            pc.match_substring_regex(text, ADDRESS), pc.match_substring_regex(text, NOT_A_DOMAIN)
-        ).to_numpy(zero_copy_only=False)
-        fits, text = fits[good], text.filter(good)
-        if len(fits):
-            repository = pc.match_substring_regex(text, REPOSITORY_USER).to_numpy(zero_copy_only=False)
-            repository &= (tokens.after[index[fits]] == ord(":")) | (tokens.after[index[fits]] == ord("/"))
-            in_url = (tokens.before[index[fits]] == ord(":")) & labelled(tokens, index[fits], IN_URL)
-            confidence[fits[~repository & ~in_url]] = Confidence.CERTAIN
+        fits = fits[_matches(tokens, index[fits], ADDRESS)]
+        confidence[fits] = Confidence.CERTAIN
+        tail = tokens.end[index[fits]]
+        doubtful = fits[IN_ENDINGS[tokens.text.data[tail - 2], tokens.text.data[tail - 1]]]
+        confidence[doubtful[_matches(tokens, index[doubtful], NOT_A_DOMAIN)]] = REJECTED
+        long = fits[whole[fits] > LONGEST_LABEL]
+        confidence[long[_matches(tokens, index[long], LONG_LABEL)]] = REJECTED
+        behind = tokens.after[index[fits]]
+        repository = fits[(behind == ord(":")) | (behind == ord("/"))]
+        confidence[repository[_matches(tokens, index[repository], REPOSITORY_USER)]] = REJECTED
+        in_url = fits[tokens.before[index[fits]] == ord(":")]
+        confidence[in_url[labelled(tokens, index[in_url], IN_URL)]] = REJECTED
         return Judgement(confidence)
+
+
+def _matches(tokens: Tokens, index: Index, pattern: str) -> npt.NDArray[np.bool_]:
+    if not len(index):
+        return np.zeros(0, np.bool_)
+    found: npt.NDArray[np.bool_] = pc.match_substring_regex(tokens.slices(index), pattern).to_numpy(
+        zero_copy_only=False
+    )
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pii_guard.detectors.surroundings import in_letters, labelled, touches
+from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -44,11 +44,11 @@ GROUPS = (
     (4, 4, 2),  # Kiwoom
 )
 BARE = tuple(shape(length) for length in range(10, 15))
-CODES = np.array(sorted({*(shape(*lengths) for lengths in GROUPS), *BARE}), np.int64)
+CODES = frozenset({*(shape(*lengths) for lengths in GROUPS), *BARE})
 PHONE_LIKE = shape(4, 4, 4)
 MOBILE_LIKE = shape(11)
 SEPARATORS = (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN)
-UNIFORM = np.array(sorted({0, *(gaps(*[gap] * count) for gap in SEPARATORS for count in (2, 3, 4))}), np.int64)
+UNIFORM = frozenset({0, *(gaps(*[gap] * count) for gap in SEPARATORS for count in (2, 3, 4))})
 
 NAMED = (
     r"계좌|입금|송금|이체|예금주|통장|은행|account|acct|bank|"
@@ -90,7 +90,7 @@ class BankAccount:
         confidence = np.full(len(index), WEAK, np.int8)
         first = tokens.text.data[tokens.start[index]]
         code, joint = tokens.shape[index], tokens.gaps[index]
-        confidence[~np.isin(joint, UNIFORM)] = REJECTED
+        confidence[~among(joint, UNIFORM)] = REJECTED
         confidence[(code == PHONE_LIKE) & (first == ord("0"))] = REJECTED
         confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
         confidence[touches(tokens, index, b"*@+")] = REJECTED

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import GAP_BITS, Gap, Tokens, shape
 from pii_guard.model import Confidence
 
-__all__ = ["Form", "codes", "forms", "judge"]
+__all__ = ["Form", "forms", "judge", "prefixes"]
 
 COUNTRY = (8, 2)
 LABELS = (
@@ -51,9 +52,16 @@ class Form:
         return COUNTRY in (self.prefix[:2], self.prefix[2:4], self.prefix[3:5])
 
 
-def forms(national: Iterable[tuple[int, ...]]) -> tuple[Form, ...]:
+Table: TypeAlias = dict[int, list[Form]]
+"""Shape code -> the forms that have it."""
+
+
+def forms(national: Iterable[tuple[int, ...]]) -> Table:
     """All ways to write national numbers with these groups (without the trunk 0; (2, 4, 4) is 10-1234-5678)."""
-    return tuple(form for groups in national for form in _forms(groups))
+    table: Table = {}
+    for form in (form for groups in national for form in _forms(groups)):
+        table.setdefault(form.code, []).append(form)
+    return table
 
 
 def _forms(groups: tuple[int, ...]) -> Iterator[Form]:
@@ -69,15 +77,17 @@ def _forms(groups: tuple[int, ...]) -> Iterator[Form]:
     yield Form((3 + first, *rest), (8, 2, 0), area)  # +82010-1234-5678
 
 
-def codes(table: Iterable[Form]) -> Index:
-    """The shape codes of a table of forms, ascending."""
-    return np.array(sorted({form.code for form in table}), np.int64)
+def prefixes(national: Iterable[int]) -> npt.NDArray[np.bool_]:
+    """The first two digits that a number may have: the trunk 0 and one of `national`, or those of an area abroad."""
+    table = np.zeros(100, np.bool_)
+    table[[0, 82, *national]] = True
+    return table
 
 
 def judge(
     tokens: Tokens,
     index: Index,
-    table: tuple[Form, ...],
+    table: Table,
     valid: Callable[[Form, Bytes], npt.NDArray[np.bool_]],
     bare: int,
 ) -> Judgement:
@@ -88,33 +98,33 @@ def judge(
     """
     confidence = np.full(len(index), REJECTED, np.int8)
     plus = tokens.before[index] == ord("+")
-    for code, part, where in tokens.by_shape(index):
+    for code, place in tokens.by_shape(index):
+        part, sign = index[place], plus[place]
         level = np.full(len(part), REJECTED, np.int8)
-        sign = plus if where is None else plus[where]
-        for form in table:
-            if form.code != code:
-                continue
-            digits = tokens.digits(part, code, len(form.prefix) + 4)
+        for form in table[code]:
+            digits = tokens.digits(part, code, len(form.prefix) + 3)
             match = valid(form, digits[len(form.prefix) :])
-            for place, digit in enumerate(form.prefix):
-                match &= digits[place] == digit
+            for number, digit in enumerate(form.prefix):
+                match &= digits[number] == digit
             if form.abroad:
                 grouped = Confidence.LIKELY if len(form.lengths) > 1 and form.lengths[0] <= 4 else REJECTED
                 level[match] = np.where(sign[match], np.int8(Confidence.CERTAIN), np.int8(grouped))
             else:
                 level[match] = Confidence.LIKELY if len(form.lengths) > 1 else bare
                 level[match & sign] = REJECTED
-        confidence[slice(None) if where is None else where] = level
-    for place in range(5):
-        between = (tokens.gaps[index] >> (GAP_BITS * place)) & ((1 << GAP_BITS) - 1)
-        confidence[np.isin(between, NOT_BETWEEN)] = REJECTED
+        confidence[place] = level
+    joint = tokens.gaps[index]
+    for shift in range(0, int(joint.max(initial=0)).bit_length(), GAP_BITS):
+        between = (joint >> shift) & ((1 << GAP_BITS) - 1)
+        confidence[(between == NOT_BETWEEN[0]) | (between == NOT_BETWEEN[1])] = REJECTED
     confidence[touches(tokens, index, b"*@")] = REJECTED
-    alone = np.flatnonzero((tokens.gaps[index] == 0) & (confidence > REJECTED))
+    alone = np.flatnonzero((joint == 0) & (confidence > REJECTED))
     glued = in_letters(tokens.before[index[alone]]) | in_letters(tokens.after[index[alone]])
     confidence[alone[glued]] = REJECTED
     unsure = alone[~glued & (confidence[alone] < Confidence.LIKELY)]
     behind_hyphen = unsure[tokens.before[index[unsure]] == ord("-")]
     confidence[behind_hyphen] = WEAK
     confidence[unsure[labelled(tokens, index[unsure], LABELS)]] = Confidence.LIKELY
-    opened = (tokens.before[index] == ord("(")) & np.isin(tokens.gaps[index] & ((1 << GAP_BITS) - 1), OPENED)
+    opened = tokens.before[index] == ord("(")
+    opened[opened] = np.isin(joint[opened] & ((1 << GAP_BITS) - 1), OPENED)
     return Judgement(confidence, start=tokens.start[index] - (plus | opened))

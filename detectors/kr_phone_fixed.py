@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pii_guard.detectors.kr_numbering import Form, codes, forms, judge
+from pii_guard.detectors.kr_numbering import Form, forms, judge, prefixes
+from pii_guard.detectors.surroundings import starting
 from pii_guard.engine.detection import WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import Tokens
@@ -15,7 +16,8 @@ __all__ = ["FixedPhone"]
 
 # groups of the national number without its 0: Seoul (2), other areas and 070, 050x
 TABLE = forms([(1, 3, 4), (1, 4, 4), (2, 3, 4), (2, 4, 4), (3, 3, 4), (3, 4, 4), (8,), (9,), (10,), (11,)])
-CODES = codes(TABLE)
+CODES = frozenset(TABLE)
+PREFIXES = prefixes(range(2, 8))
 AREAS = (31, 32, 33, 41, 42, 43, 44, 51, 52, 53, 54, 55, 61, 62, 63, 64)
 INTERNET, PERSONAL = 70, range(502, 509)
 
@@ -58,7 +60,7 @@ class FixedPhone:
     column = ColumnRule()
 
     def candidates(self, tokens: Tokens) -> Index:
-        return tokens.with_shape(CODES)
+        return starting(tokens, tokens.with_shape(CODES), PREFIXES)
 
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         return judge(tokens, index, TABLE, valid, bare=WEAK)

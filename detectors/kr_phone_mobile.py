@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pii_guard.detectors.kr_numbering import Form, codes, forms, judge
+from pii_guard.detectors.kr_numbering import Form, forms, judge, prefixes
+from pii_guard.detectors.surroundings import starting
 from pii_guard.engine.detection import ColumnRule, Judgement
 from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import Tokens
@@ -14,7 +15,8 @@ from pii_guard.model import Confidence, Kind
 __all__ = ["MobilePhone"]
 
 TABLE = forms([(2, 4, 4), (2, 3, 4), (2, 8), (10,), (9,)])
-CODES = codes(TABLE)
+CODES = frozenset(TABLE)
+PREFIXES = prefixes([1])
 LEGACY = (1, 6, 7, 8, 9)
 
 
@@ -53,7 +55,7 @@ class MobilePhone:
     column = ColumnRule()
 
     def candidates(self, tokens: Tokens) -> Index:
-        return tokens.with_shape(CODES)
+        return starting(tokens, tokens.with_shape(CODES), PREFIXES)
 
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         return judge(tokens, index, TABLE, valid, bare=Confidence.POSSIBLE)

@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 
 from pii_guard.detectors.arithmetic import number, real_dates, weighted_sum
-from pii_guard.detectors.surroundings import in_letters, labelled, touches
+from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -16,8 +16,8 @@ from pii_guard.model import Confidence, Kind
 __all__ = ["ResidentNumber"]
 
 GROUPED, BARE = shape(6, 7), shape(13)
-CODES = np.array(sorted([GROUPED, BARE]), np.int64)
-SEPARATORS = [gaps(gap) for gap in (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN)]
+CODES = frozenset({GROUPED, BARE})
+SEPARATORS = frozenset({0, *(gaps(gap) for gap in (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN))})
 WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
 CENTURY = np.array([1800, 1900, 1900, 2000, 2000, 0, 0, 0, 0, 1800], np.int64)
 """By the seventh digit: 1, 2 for the 1900s, 3, 4 for the 2000s, 9, 0 for the 1800s; 5 to 8 are alien registrations."""
@@ -57,8 +57,8 @@ class ResidentNumber:
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         confidence = np.full(len(index), REJECTED, np.int8)
         checked = np.zeros(len(index), np.bool_)
-        for code, part, where in tokens.by_shape(index):
-            digits = tokens.digits(part, code)
+        for code, place in tokens.by_shape(index):
+            digits = tokens.digits(index[place], code)
             century = CENTURY[digits[6]]
             year = century + number(digits[:2])
             month, day = number(digits[2:4]), number(digits[4:6])
@@ -72,10 +72,9 @@ class ResidentNumber:
             else:
                 level[passes] = Confidence.LIKELY
                 level[passes & np.isin(number(digits[:2]), EPOCH_MS)] = WEAK
-            place = slice(None) if where is None else where
             confidence[place], checked[place] = level, passes
         joint = tokens.gaps[index]
-        confidence[(joint > 0) & ~np.isin(joint, SEPARATORS)] = REJECTED
+        confidence[~among(joint, SEPARATORS)] = REJECTED
         letters = in_letters(tokens.before[index]) | in_letters(tokens.after[index])
         confidence[touches(tokens, index, b"*@") | (letters & (joint == 0))] = REJECTED
         unsure = np.flatnonzero((confidence > REJECTED) & (confidence < Confidence.CERTAIN))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
-from pii_guard.engine.lexer import HANGUL_FIRST, code_point
+from pii_guard.engine.lexer_numpy import HANGUL_FIRST, syllable
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Family, Tokens
 from pii_guard.model import Confidence, Kind
@@ -32,7 +32,14 @@ NOT_NAMES = frozenset(
     "담당자 대표자 문예지 민원인 방정식 배송지 배수진 보호자 사용자 선수명 선정일 수령인 수취인 시리즈 신청인 "
     "신청자 안전성 여성용 연락처 예금주 운영자 원수진 유동성 유효일 이메일 이미지 이용자 이자율 이정표 인원수 "
     "임시용 작성자 정보원 정수기 정원수 조정자 조회수 주문일 주문자 주소지 주식회 주유소 주인공 진정성 차주명 "
-    "최우수 최우선 하반기 한국어 한정식 현미경 현재일 환자명 회원명".split()
+    "최우수 최우선 하반기 한국어 한정식 현미경 현재일 이용일 이용률 신규일 정산일 구매일 수정일 인증일 "
+    "최종일 환자명 회원명".split()
+)
+# what else has a name
+NOT_PERSONS = frozenset(
+    "product item goods brand model company corp store shop bank branch file table column field domain host server "
+    "city country region street road color category menu option service project event campaign status code class "
+    "상품 제품 품목 브랜드 모델 회사 업체 매장 은행 지점 파일 도시 지역 색상 분류 메뉴 옵션 서비스 행사".split()
 )
 
 
@@ -47,13 +54,16 @@ PAIRS = np.array(sorted(ord(pair[0]) << 16 | ord(pair[1]) for pair in TWO_SYLLAB
 WORDS = np.array(
     sorted(sum(ord(char) << (16 * place) for place, char in enumerate(word)) for word in NOT_NAMES), np.int64
 )
+# syllable by syllable, so that few values need the exact look-up
+IS_PAIR = [_table("".join(pair[place] for pair in TWO_SYLLABLES)) for place in range(2)]
+IS_WORD = [_table("".join(word[place] for word in NOT_NAMES)) for place in range(3)]
 
 
 class KoreanName:
     """What it finds
         Columns whose values are a listed surname and one to three more syllables (`홍길동`, `남궁민수`, `이 영희`):
-        under a header such as 성명, 고객명 or name when 60 % have the shape; without one when 70 % also have given names
-        of usual syllables.
+        under a header such as 성명, 고객명 or name when 60 % have the shape; without one when 70 % also have given
+        names of usual syllables.
     What it must not find
         Columns of words, places or products, a third of which begin with a surname as well; labels such as 담당자.
     Legal basis
@@ -71,7 +81,7 @@ class KoreanName:
         "customername mbrnm membername holder acctholder depositor receiver recipient rcvernm sender "
         "contactname empnm nm kornm".split()
     )
-    column = ColumnRule(hinted=0.6, unhinted=0.7, sparse=False)
+    column = ColumnRule(hinted=0.6, unhinted=0.7, sparse=False, unless=NOT_PERSONS)
 
     def candidates(self, tokens: Tokens) -> Index:
         block = tokens.family(Family.HANGUL)
@@ -95,8 +105,9 @@ def _judge(tokens: Tokens, index: Index, count: int, blank: bool) -> npt.NDArray
         position = start + 3 * place
         if blank:
             position = position + (position >= mark)
-        points.append(code_point(tokens.text.data, position).astype(np.int64))
-    pair = np.isin(points[0] << 16 | points[1], PAIRS)
+        points.append(syllable(tokens.text.data, position))
+    pair = IS_PAIR[0][points[0]] & IS_PAIR[1][points[1]]
+    pair[pair] = np.isin(points[0][pair].astype(np.int64) << 16 | points[1][pair], PAIRS)
     surname = 1 + pair.astype(np.int64)
     shaped = (IS_SURNAME[points[0]] | pair) & (count - surname >= 1) & (count - surname <= (3 if blank else 2))
     if blank:
@@ -105,7 +116,9 @@ def _judge(tokens: Tokens, index: Index, count: int, blank: bool) -> npt.NDArray
     for place in range(1, count):
         usual &= IS_GIVEN[points[place]] | (place < surname)
     if count == 3:
-        usual &= ~np.isin(points[0] | points[1] << 16 | points[2] << 32, WORDS)
+        word = usual & IS_WORD[0][points[0]] & IS_WORD[1][points[1]] & IS_WORD[2][points[2]]
+        one, two, three = (point[word].astype(np.int64) for point in points)
+        usual[word] = ~np.isin(one | two << 16 | three << 32, WORDS)
     level = np.where(shaped, np.int8(WEAK), np.int8(REJECTED))
     level[usual] = Confidence.POSSIBLE
     return level

@@ -9,7 +9,14 @@ import pyarrow.compute as pc
 from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import Tokens
 
-__all__ = ["in_letters", "labelled", "touches"]
+__all__ = ["among", "in_letters", "labelled", "starting", "touches"]
+
+
+def among(codes: npt.NDArray[np.int64], wanted: frozenset[int]) -> npt.NDArray[np.bool_]:
+    """Which shape or gap codes are among `wanted`. Columns have one code throughout, texts a handful."""
+    if len(codes) and (codes == codes[0]).all():
+        return np.full(len(codes), int(codes[0]) in wanted)
+    return np.isin(codes, list(wanted))
 
 
 def in_letters(touching: Bytes) -> npt.NDArray[np.bool_]:
@@ -17,6 +24,13 @@ def in_letters(touching: Bytes) -> npt.NDArray[np.bool_]:
     lower = touching | 0x20
     letters: npt.NDArray[np.bool_] = ((lower >= ord("a")) & (lower <= ord("z"))) | (touching == ord("_"))
     return letters
+
+
+def starting(tokens: Tokens, index: Index, prefixes: npt.NDArray[np.bool_]) -> Index:
+    """The tokens at `index` whose first two digits are among `prefixes` (a table of 100); they must be in one group."""
+    start = tokens.start[index]
+    first, second = tokens.text.data[start] - 48, tokens.text.data[start + 1] - 48
+    return index[prefixes[first * 10 + second]]
 
 
 def touches(tokens: Tokens, index: Index, letters: bytes) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ text), cuts large batches and joins small ones. `leaves` walks a batch down to i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -24,6 +24,8 @@ BATCH_ROWS = 65_536
 BATCH_BYTES = 8 << 20
 SMALL_ROWS = 16_384
 """Batches below this are joined: at 1,000 rows a batch NumPy's cost per call dominates."""
+FOLD_ROWS, FOLD_SAMPLE = 4_096, 256
+"""A column of this many rows is looked at for repetition, in a sample of this size."""
 MAX_MAP_KEYS = 256
 """A map with more distinct keys is data, not structure: its keys become a field of their own."""
 
@@ -209,6 +211,16 @@ class Leaf:
     values: pa.Array
     rows: int
     metadata: Mapping[bytes, bytes] | None = None
+
+    def folded(self) -> Leaf:
+        """The same leaf, as a dictionary where a sample says that few of its values differ: each is examined once."""
+        values = self.values
+        if len(values) < FOLD_ROWS or not _is_text(values.type):
+            return self
+        sample = values.take(pa.array(np.linspace(0, len(values) - 1, FOLD_SAMPLE).astype(np.int64)))
+        if pc.count_distinct(sample).as_py() > FOLD_SAMPLE // 4:
+            return self
+        return replace(self, values=values.dictionary_encode())
 
     def counts(self) -> npt.NDArray[np.int64] | None:
         """For a dictionary: how often each of its entries occurs. None for other columns: each value counts once."""

@@ -88,7 +88,11 @@ class TokenError(PiiGuardError):
         self.rows = tuple(rows)
         self.reason = reason
         shown = ", ".join(str(row) for row in self.rows[:10]) + (", ..." if len(self.rows) > 10 else "")
-        super().__init__(f"{field}: {len(self.rows)} value(s) {reason} (row {shown}); nothing was released")
+        super().__init__(f"{field}: {len(self.rows)} value(s) {reason} (row {shown}); their batch was not released")
+
+    def shifted(self, rows: int) -> TokenError:
+        """The same error with rows counted from a batch that `rows` others came before."""
+        return TokenError(self.field, (row + rows for row in self.rows), self.reason)
 
 
 class UnprotectedDataError(PiiGuardError):

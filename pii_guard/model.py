@@ -95,7 +95,8 @@ _PLAIN_SEGMENT = re.compile(r"[^\s.\[\]{}\"%:\x00-\x1f\x7f-\x9f]+")
 def path_text(segments: tuple[str, ...]) -> str:
     """The canonical text of a path inside a table (docs/FORMAT.md, FieldPath).
 
-    A segment is a field name; `[]` stands for the elements of a list, `{}` for the keys of a collapsed map. A name that
+    A segment is a field name; `[]` stands for the elements of a list, `{keys}` for the keys of a map, `{}` for
+    the values of a map with very many keys. A name that
     holds white space, a control character or one of `. [ ] { } " % :` is written as a JSON string.
 
     >>> path_text(("user", "emails", "[]"))
@@ -108,7 +109,7 @@ def path_text(segments: tuple[str, ...]) -> str:
         if segment == "[]":
             text += "[]"
             continue
-        plain = segment == "{}" or _PLAIN_SEGMENT.fullmatch(segment)
+        plain = segment in ("{}", "{keys}") or _PLAIN_SEGMENT.fullmatch(segment)
         text += ("." if text else "") + (segment if plain else json.dumps(segment, ensure_ascii=False))
     return text
 

@@ -39,6 +39,8 @@ class ColumnRule:
     """Without a header: this share must be hits that fill their values. None: never without a header."""
     check: float | None = None
     """For kinds with a check digit: the share of a column's shapes that passes it where they are real."""
+    unless: frozenset[str] = frozenset()
+    """Words in a header that take the hint back: the name of a product is not a person's."""
     sparse: bool = True
     """Whether single hits among other values are worth reporting: a name in a column of words is not."""
 
@@ -107,9 +109,8 @@ def _hits(tokens: Tokens, detector: Detector) -> Hits:
     start = tokens.start[index] if verdict.start is None else verdict.start
     end = tokens.end[index] if verdict.end is None else verdict.end
     checked = np.zeros(len(index), np.bool_) if verdict.checked is None else verdict.checked
-    hits = Hits(tokens.row[index], start, end, verdict.confidence, checked)
-    keep = verdict.confidence > REJECTED
-    return hits if keep.all() else hits.where(keep)
+    keep = np.flatnonzero(verdict.confidence > REJECTED)
+    return Hits(tokens.row(index[keep]), start[keep], end[keep], verdict.confidence[keep], checked[keep])
 
 
 def _disjoint(found: list[Hits]) -> list[Hits]:
@@ -167,7 +168,10 @@ def _fills(text: Text, hits: Hits) -> npt.NDArray[np.bool_]:
     """Which hits are all of their value, but for white space around."""
     first, last = text.offsets[hits.row], text.offsets[hits.row + 1]
     fills: npt.NDArray[np.bool_] = (hits.start == first) & (hits.end == last)
-    near = np.flatnonzero(~fills & (hits.start - first <= 64) & (last - hits.end <= 64))
+    data = text.data  # white space at every edge where the hit is not
+    blank_front = (hits.start == first) | (BLANKS[data[first]] & BLANKS[data[hits.start - 1]])
+    blank_back = (hits.end == last) | (BLANKS[data[last - 1]] & BLANKS[data[np.minimum(hits.end, len(data) - 1)]])
+    near = np.flatnonzero(~fills & blank_front & blank_back)
     if not len(near):
         return fills
     solid = np.r_[0, np.cumsum(~BLANKS[text.data])]  # solid[i]: bytes before i that are not white space

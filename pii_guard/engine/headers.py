@@ -36,14 +36,20 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def names_kind(name: str, hints: frozenset[str]) -> bool:
-    """Whether a header names the kind that `hints` (normalised) belong to."""
+def names_kind(name: str, hints: frozenset[str], unless: frozenset[str] = frozenset()) -> bool:
+    """Whether a header names the kind that `hints` (normalised) belong to, and has none of the words in `unless`.
+
+    >>> names_kind("product_name", frozenset(["name"]), unless=frozenset(["product"]))
+    False
+    """
     parts = words(name)
+    if any(word in unless or any(word.startswith(other) for other in unless if not other.isascii()) for word in parts):
+        return False
     for first in range(len(parts)):
         joined = ""
         for part in parts[first:]:
             joined += part
-            if joined in hints:
+            if joined in hints or joined.removesuffix("s") in hints:
                 return True
     return any(
         len(hint) > 1 and not hint.isascii() and any(part.endswith(hint) for part in (*parts, "".join(parts)))

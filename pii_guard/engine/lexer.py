@@ -1,225 +1,177 @@
-"""The NumPy lexer: one pass over the bytes of a column finds every shape a detector could want.
+"""The lexer that the engine calls: values that differ in their digits alone are lexed once.
 
-Same tokens as `tests/support/lexer_oracle.py`; the contract is in `pii_guard.engine.tokens`.
+Most columns of numbers are written in one or a few ways: 010-1234-5678, ORD20240115000123. A token depends on where
+digits stand and on what else stands there, never on which digits they are (`tests/support/lexer_oracle.py` replaces
+every digit by 0 and gives the same tokens). So the values of the most frequent pattern are found by comparing bytes,
+one of them is lexed, and its tokens are repeated; likewise for the next pattern; what is left is lexed value by value.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
-from pii_guard.engine.text import Bytes, Index, Text
-from pii_guard.engine.tokens import (
-    GAP_BITS,
-    GAPS,
-    GROUP_BITS,
-    MAX_DIGITS,
-    MAX_GROUPS,
-    MIN_DIGITS,
-    TIGHT,
-    Family,
-    Tokens,
-)
+from pii_guard.engine.lexer_numpy import lex_values
+from pii_guard.engine.text import Index, Text, scratch
+from pii_guard.engine.tokens import Family, Tokens
 
 __all__ = ["lex"]
 
-AT, BLANK = ord("@"), ord(" ")
-LONGEST_TRIM = 3
-HANGUL_FIRST, HANGUL_LAST = 0xAC00, 0xD7A3
-HANGUL_SYLLABLES = range(2, 6)
-
-
-def _separators() -> tuple[Bytes, Bytes]:
-    """A class for every byte that occurs in a gap, and the gap for up to three classes in a row (base 8)."""
-    letters = sorted({byte for gap in GAPS for byte in gap})
-    classes = np.zeros(256, np.uint8)
-    classes[letters] = np.arange(1, len(letters) + 1)
-    table = np.zeros(8**3, np.uint8)
-    for text, gap in GAPS.items():
-        table[sum(int(classes[byte]) << (3 * place) for place, byte in enumerate(text))] = gap
-    return classes, table
-
-
-SEPARATOR, GAP_OF = _separators()
-
-LOCAL, DOMAIN = 1, 2
-EMAIL_CLASS = np.zeros(256, np.uint8)
-for _char in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-":
-    EMAIL_CLASS[_char] = LOCAL | DOMAIN
-for _char in b"_%+":
-    EMAIL_CLASS[_char] = LOCAL
+FEW = 256
+"""Fewer values than this are not worth a look for patterns."""
+SAMPLE = 64
+SHARE = 0.5
+"""A pattern must hold this share of the sample."""
+MAX_PATTERNS = 2
+LONGEST = 64
+"""Bytes of a value; longer ones are texts, no two of which are alike."""
+DIGITS_TO_0 = bytes(ord("0") if 0x30 <= byte <= 0x39 else byte for byte in range(256))
 
 
 def lex(text: Text) -> Tokens:
-    """All tokens of a text. Time and memory are linear in its bytes (a few bytes of working memory for each)."""
-    number, shapes, gap_codes, group_start = _numbers(text)
-    email, hangul = _emails(text), _hangul(text)
-    start = np.concatenate([number[0], email[0], hangul[0]])
-    end = np.concatenate([number[1], email[1], hangul[1]])
-    mark = np.concatenate([number[2], email[2], hangul[2]])
-    row = _rows(text.offsets, start)
-    blocks = (len(number[0]), len(email[0]), len(hangul[0]))
-    shape = np.zeros(len(start), np.int64)
-    shape[: blocks[0]] = shapes
-    shape[blocks[0] + blocks[1] :] = hangul[3]
-    gaps = np.zeros(len(start), np.int64)
-    gaps[: blocks[0]] = gap_codes
-    before = np.where(start > text.offsets[row], text.data[start - 1], 0) if len(start) else np.zeros(0, np.uint8)
-    after = (
-        np.where(end < text.offsets[row + 1], text.data[np.minimum(end, len(text.data) - 1)], 0)
-        if len(start)
-        else np.zeros(0, np.uint8)
+    """All tokens of a text, in no particular order within a family. Time is linear in its bytes."""
+    parts = list(_parts(text))
+    return parts[0] if len(parts) == 1 else _merged(text, parts)
+
+
+def _parts(text: Text) -> Iterator[Tokens]:
+    rest: Index | None = None  # rows not lexed yet; None: all
+    for _ in range(MAX_PATTERNS):
+        count = len(text) if rest is None else len(rest)
+        if count < FEW:
+            break
+        pattern = _frequent(text, rest)
+        if pattern is None:
+            break
+        alike, rest = _split(text, rest, pattern)
+        yield _repeated(text, alike, lex_values(Text(pattern, np.array([0, len(pattern)]))))
+    if rest is None:
+        yield lex_values(text)
+    elif len(rest):
+        part = text.take(rest)
+        yield _moved(text, lex_values(part), part, rest)
+
+
+def _frequent(text: Text, rows: Index | None) -> npt.NDArray[np.uint8] | None:
+    """The most frequent pattern in a sample of evenly spaced rows, if it is frequent enough."""
+    count = len(text) if rows is None else len(rows)
+    sample = np.linspace(0, count - 1, SAMPLE).astype(np.int64)
+    if rows is not None:
+        sample = rows[sample]
+    heads, tails = text.offsets[sample].tolist(), text.offsets[sample + 1].tolist()
+    patterns = Counter(
+        text.data[head:tail].tobytes().translate(DIGITS_TO_0)
+        for head, tail in zip(heads, tails, strict=True)
+        if tail - head <= LONGEST
     )
+    if not patterns:
+        return None
+    pattern, times = patterns.most_common(1)[0]
+    return np.frombuffer(pattern, np.uint8) if times >= SHARE * SAMPLE else None
+
+
+def _split(text: Text, rows: Index | None, pattern: npt.NDArray[np.uint8]) -> tuple[Index, Index]:
+    """`rows` that have the pattern, and the others."""
+    width = len(pattern)
+    lengths = text.offsets[1:] - text.offsets[:-1]
+    fits = lengths == width if rows is None else lengths[rows] == width
+    if rows is None:
+        rows = np.arange(len(text))
+    alike, others = rows[fits], rows[~fits]
+    if not width or not len(alike):
+        return alike, others
+    flat = text.data if not len(others) and len(alike) == len(text) else text.take(alike).data
+    same, digit = scratch(2, len(flat))
+    np.equal(flat.reshape(-1, width), pattern, out=same.reshape(-1, width))
+    np.subtract(flat, 48, out=digit.view(np.uint8))  # wraps below '0'
+    np.less(digit.view(np.uint8), 10, out=digit)
+    zeros = np.flatnonzero(pattern == ord("0"))
+    same.reshape(-1, width)[:, zeros] = digit.reshape(-1, width)[:, zeros]
+    if same.all():
+        return alike, others
+    wrong = np.zeros(len(alike), np.bool_)
+    wrong[np.flatnonzero(~same) // width] = True
+    return alike[~wrong], np.sort(np.concatenate([others, alike[wrong]]))
+
+
+def _repeated(text: Text, rows: Index, one: Tokens) -> Tokens:
+    """The tokens of one value for every row in `rows`."""
+    base, count = text.offsets[rows], len(rows)
+    numbers = one.family(Family.NUMBER)
+    mark = base + one.mark[:, None]
+    mark[numbers] = np.arange(count) * len(one.group_start) + one.mark[numbers, None]
+    mark[one.mark < 0] = -1
     return Tokens(
-        text, row, start, end, before.astype(np.uint8), after.astype(np.uint8), shape, gaps, mark, blocks, group_start
+        text=text,
+        start=(base + one.start[:, None]).ravel(),
+        end=(base + one.end[:, None]).ravel(),
+        before=np.repeat(one.before, count),
+        after=np.repeat(one.after, count),
+        shape=np.repeat(one.shape, count),
+        gaps=np.repeat(one.gaps, count),
+        mark=mark.ravel(),
+        blocks=tuple(count * block for block in one.blocks),
+        shapes={code: (place[:, None] * count + np.arange(count)).ravel() for code, place in one.shapes.items()},
+        group_start=(base[:, None] + one.group_start).ravel(),
     )
 
 
-def _rows(offsets: Index, positions: Index) -> Index:
-    """The row of each byte position."""
-    return np.searchsorted(offsets, positions, side="right") - 1
+def _moved(text: Text, tokens: Tokens, part: Text, rows: Index) -> Tokens:
+    """Tokens of `part`, the values of `text` at `rows`, with positions in `text`."""
+
+    def moved(positions: Index) -> Index:
+        row = np.searchsorted(part.offsets, positions, side="right") - 1
+        return positions + (text.offsets[rows] - part.offsets[:-1])[row]
+
+    start = moved(tokens.start)
+    mark = tokens.mark.copy()
+    others = slice(tokens.blocks[0], None)
+    mark[others] += np.where(mark[others] < 0, 0, start[others] - tokens.start[others])
+    return Tokens(
+        text=text,
+        start=start,
+        end=tokens.end + (start - tokens.start),
+        before=tokens.before,
+        after=tokens.after,
+        shape=tokens.shape,
+        gaps=tokens.gaps,
+        mark=mark,
+        blocks=tokens.blocks,
+        shapes=tokens.shapes,
+        group_start=moved(tokens.group_start),
+    )
 
 
-def _groups(text: Text) -> tuple[Index, Index]:
-    """Start and end of every run of digits, cut at the edges of values."""
-    data, offsets = text.data, text.offsets
-    none = np.zeros(0, np.int64)
-    digit = np.less(np.subtract(data, 48), 10)  # uint8 wraps below '0'
-    if not digit.any():
-        return none, none
-    first = digit.copy()
-    np.greater(digit[1:], digit[:-1], out=first[1:])
-    heads = offsets[:-1][offsets[:-1] < len(data)]
-    first[heads] = digit[heads]
-    last = digit.copy()
-    np.greater(digit[:-1], digit[1:], out=last[:-1])
-    tails = offsets[1:][offsets[1:] > 0] - 1
-    last[tails] = digit[tails]
-    return np.flatnonzero(first), np.flatnonzero(last) + 1
+def _merged(text: Text, parts: list[Tokens]) -> Tokens:
+    """The tokens of all parts, families in blocks."""
+    groups = np.cumsum([0, *(len(part.group_start) for part in parts)])
+    numbers = np.cumsum([0, *(part.blocks[Family.NUMBER] for part in parts)])
 
+    def joined(name: str) -> npt.NDArray[np.int64]:
+        return np.concatenate([getattr(part, name)[part.family(family)] for family in Family for part in parts])
 
-def _gap_codes(text: Text, start: Index, end: Index, row: Index) -> Bytes:
-    """For each group, what joins it to the next group of the same value (Gap.NONE: nothing does)."""
-    code = np.zeros(len(start), np.uint8)
-    if len(start) < 2:
-        return code
-    width = start[1:] - end[:-1]
-    near = np.flatnonzero((width <= 3) & (row[1:] == row[:-1]))
-    begin, width = end[near], width[near]
-    key = SEPARATOR[text.data[begin]].astype(np.int64)
-    for place in (1, 2):
-        longer = np.flatnonzero(width > place)
-        letter = SEPARATOR[text.data[begin[longer] + place]].astype(np.int64)
-        key[longer] = np.where((letter > 0) & (key[longer] > 0), key[longer] | (letter << (3 * place)), 0)
-    code[near] = GAP_OF[key]
-    return code
-
-
-def _numbers(
-    text: Text,
-) -> tuple[tuple[Index, Index, Index], npt.NDArray[np.int64], npt.NDArray[np.int64], Index]:
-    """((start, end, first group) of the number tokens, their shapes, their gaps, the start of every group)."""
-    start, end = _groups(text)
-    none = np.zeros(0, np.int64)
-    if not len(start):
-        return (none, none, none), none, none, none
-    length = end - start
-    code = _gap_codes(text, start, end, _rows(text.offsets, start))
-    tight = (code == TIGHT[0]) | (code == TIGHT[1])
-    free = np.ones(len(start), np.bool_)  # nothing tight in front
-    np.logical_not(tight[:-1], out=free[1:])
-    group = np.flatnonzero(free & (length <= MAX_DIGITS))
-    total = length[group]
-    shape, gaps = total.copy(), np.zeros(len(group), np.int64)
-    found: list[tuple[Index, Index, npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
-    for count in range(1, MAX_GROUPS + 1):
-        last = group + (count - 1)
-        whole = np.flatnonzero(~tight[last] & (total >= MIN_DIGITS))
-        if len(whole):
-            found.append((group[whole], last[whole], shape[whole], gaps[whole]))
-        if count == MAX_GROUPS:
-            break
-        on = np.flatnonzero(code[last] > 0)
-        after = last[on] + 1
-        total = total[on] + length[after]
-        fits = total <= MAX_DIGITS
-        on, after, total = on[fits], after[fits], total[fits]
-        if not len(on):
-            break
-        shape = shape[on] | (length[after] << (GROUP_BITS * count))
-        gaps = gaps[on] | (code[after - 1].astype(np.int64) << (GAP_BITS * (count - 1)))
-        group = group[on]
-    if not found:
-        return (none, none, none), none, none, none
-    first, last, shape, gaps = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return (start[first], end[last], first), shape, gaps, start
-
-
-def _emails(text: Text) -> tuple[Index, Index, Index]:
-    """(start, end, at sign) of the e-mail tokens."""
-    at = np.flatnonzero(text.data == AT)
-    none = np.zeros(0, np.int64)
-    if not len(at):
-        return none, none, none
-    rows = _rows(text.offsets, at)
-    with_at = rows[np.r_[True, rows[1:] != rows[:-1]]]
-    if 2 * len(with_at) < len(text):  # few values have one: look at those alone
-        part = text.take(with_at)
-        start, end, at = _emails(part)
-        shift = (text.offsets[with_at] - part.offsets[:-1])[_rows(part.offsets, at)]
-        return start + shift, end + shift, at + shift
-    classes = EMAIL_CLASS[text.data]
-    stops = np.flatnonzero(classes & LOCAL == 0)
-    place = np.searchsorted(stops, at)  # an at sign stops a run, so it is one of them
-    previous = np.where(place > 0, stops[place - 1], -1)
-    start = np.maximum(previous + 1, text.offsets[rows])
-    stops = np.flatnonzero(classes & DOMAIN == 0)
-    place = np.searchsorted(stops, at) + 1
-    following = np.where(place < len(stops), stops[np.minimum(place, len(stops) - 1)], len(text.data))
-    end = np.minimum(following, text.offsets[rows + 1])
-    for _ in range(LONGEST_TRIM):
-        tail = text.data[end - 1]
-        end = end - ((end - 1 > at) & ((tail == ord(".")) | (tail == ord("-"))))
-    good = np.flatnonzero((start < at) & (end - 1 > at))
-    return start[good], end[good], at[good]
-
-
-def _hangul(text: Text) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
-    """(start, end, blank or -1, syllables) of the Hangul tokens."""
-    none = np.zeros(0, np.int64)
-    if not len(text.data):
-        return none, none, none, none
-    heads = text.offsets[:-1]
-    lengths = text.offsets[1:] - heads
-    short = np.flatnonzero((lengths >= 3 * HANGUL_SYLLABLES[0]) & (lengths <= 3 * HANGUL_SYLLABLES[-1] + 1))
-    short = short[(text.data[heads[short]] & 0xF0) == 0xE0]  # the first byte of three
-    found: list[tuple[Index, Index, npt.NDArray[np.int64]]] = []
-    for count in HANGUL_SYLLABLES:
-        for blank in range(count):  # 0: none; otherwise behind that many syllables
-            rows = short[lengths[short] == 3 * count + (blank > 0)]
-            start = heads[rows]
-            if blank:
-                start = start[text.data[start + 3 * blank] == BLANK]
-            for syllable in range(count):
-                if not len(start):
-                    break
-                point = code_point(text.data, start + 3 * syllable + (0 < blank <= syllable))
-                start = start[(point >= HANGUL_FIRST) & (point <= HANGUL_LAST)]
-            if len(start):
-                mark = start + 3 * blank if blank else np.full(len(start), -1, np.int64)
-                found.append((start, mark, np.full(len(start), count, np.int64)))
-    if not found:
-        return none, none, none, none
-    start, mark, count_of = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return start, start + 3 * count_of + (mark >= 0), mark, count_of
-
-
-def code_point(data: Bytes, position: Index) -> npt.NDArray[np.int32]:
-    """The code points of the three-byte UTF-8 characters at `position`; 0 where there is none."""
-    one, two, three = (data[position + place].astype(np.int32) for place in range(3))
-    good = ((one & 0xF0) == 0xE0) & ((two & 0xC0) == 0x80) & ((three & 0xC0) == 0x80)
-    return np.where(good, (one & 0x0F) << 12 | (two & 0x3F) << 6 | (three & 0x3F), 0)
-
-
-assert len({int(gap) for gap in GAPS.values()}) < 1 << GAP_BITS  # noqa: S101 - a code must fit into its bits
-assert tuple(Family) == (0, 1, 2)  # noqa: S101 - the order of the blocks in `lex`
+    marks = [
+        part.mark[part.family(family)] + (groups[place] if family is Family.NUMBER else 0)
+        for family in Family
+        for place, part in enumerate(parts)
+    ]
+    shapes: dict[int, list[Index]] = {}
+    for place, part in enumerate(parts):
+        for code, index in part.shapes.items():
+            shapes.setdefault(code, []).append(index + numbers[place])
+    return Tokens(
+        text=text,
+        start=joined("start"),
+        end=joined("end"),
+        before=joined("before").astype(np.uint8),
+        after=joined("after").astype(np.uint8),
+        shape=joined("shape"),
+        gaps=joined("gaps"),
+        mark=np.concatenate(marks),
+        blocks=tuple(sum(part.blocks[family] for part in parts) for family in Family),
+        shapes={code: np.concatenate(index) for code, index in shapes.items()},
+        group_start=np.concatenate([part.group_start for part in parts]),
+    )

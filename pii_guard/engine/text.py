@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Bytes", "Index", "Text"]
+__all__ = ["Bytes", "Index", "Text", "scratch"]
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Index: TypeAlias = npt.NDArray[np.int64]
 
 CHUNK_BYTES = 1 << 20
 """Bytes lexed at a time: the working arrays of one chunk stay in the cache of a core."""
+
+
+_local = threading.local()
+
+
+def scratch(count: int, size: int) -> list[npt.NDArray[np.bool_]]:
+    """`count` boolean arrays of `size`, reused by the next call of this thread: fresh pages cost ten times the work."""
+    pool: npt.NDArray[np.bool_] | None = getattr(_local, "pool", None)
+    if pool is None or pool.shape[0] < count or pool.shape[1] < size:
+        pool = np.empty((count, max(size, CHUNK_BYTES)), np.bool_)
+        if size <= 2 * CHUNK_BYTES:  # one huge value shall not hold its memory for ever
+            _local.pool = pool
+    return [pool[place, :size] for place in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,15 @@ class Text:
 
     data: Bytes
     offsets: Index
+    _begins: list[npt.NDArray[np.bool_]] = field(default_factory=list, compare=False, repr=False)
+
+    def begins(self) -> npt.NDArray[np.bool_]:
+        """For every byte, and for the end: whether a value begins (or the last one ends) there. Made once."""
+        if not self._begins:
+            begins = np.zeros(len(self.data) + 1, np.bool_)
+            begins[self.offsets] = True
+            self._begins.append(begins)
+        return self._begins[0]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -70,10 +93,15 @@ class Text:
         return self.data[begin + start : stop if end is None else begin + end].tobytes().decode(errors="replace")
 
     def invalid_rows(self) -> int:
-        """The number of values that are not valid UTF-8. About 1 GB/s where all are valid."""
+        """The number of values that are not valid UTF-8. About 1 GB/s where all are valid, 10 where all are ASCII."""
         if not len(self.data) or int(self.data.max()) < 0x80:
             return 0
-        if self._valid(0, len(self)):
+        pieces = [None, pa.py_buffer(self.offsets), pa.py_buffer(self.data)]
+        try:
+            pa.Array.from_buffers(pa.large_string(), len(self), pieces).validate(full=True)
+        except pa.ArrowInvalid:  # says of one value that it is invalid; all are counted below
+            pass
+        else:
             return 0
         bad, pending = 0, [(0, len(self))]
         while pending:  # halves: a handful of bad values in a million costs a handful of look-ups

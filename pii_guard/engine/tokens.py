@@ -6,9 +6,9 @@ the plain-Python oracle in `tests/support/lexer_oracle.py`, which is the definit
 Number tokens
     A *group* is a maximal run of ASCII digits. Two groups of one value are joined by a *gap*: one of the separators in
     `GAPS`. A hyphen or full stop alone is a *tight* gap: what it joins belongs together. The other gaps contain a
-    blank, a bracket or a slash and are *loose*. A token is a window of 1 to 6 joined groups with 6 to 19 digits in all, that
-    neither begins nor ends at a tight gap. So `02-123-4567 1588-1234` gives three tokens: either number, and both in
-    one (17 digits), which fits no kind.
+    blank, a bracket or a slash and are *loose*. A token is a window of 1 to 6 joined groups with 6 to 19 digits in all,
+    that neither begins nor ends at a tight gap. So `02-123-4567 1588-1234` gives three tokens: either number, and both
+    in one (17 digits), which fits no kind.
 E-mail tokens
     Around an at sign: the maximal run of `[A-Za-z0-9._%+-]` before it and `[A-Za-z0-9.-]` after it, neither empty; up
     to three trailing full stops or hyphens are cut.
@@ -21,6 +21,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -100,14 +101,13 @@ def gaps(*kinds: Gap) -> int:
 class Tokens:
     """n tokens of one text, families in blocks (numbers, e-mails, Hangul); all arrays have length n.
 
-    `start`, `end`: int64 byte positions in `text.data`. `row`: int64. `before`, `after`: the byte that touches the
-    token within its value, 0 at the edge of the value. `shape`, `gaps`: number tokens as above; Hangul tokens have the number
+    `start`, `end`: int64 byte positions in `text.data`. `before`, `after`: the byte that touches the token within its
+    value, 0 at the edge of the value. `shape`, `gaps`: number tokens as above; Hangul tokens have the number
     of syllables as their shape. `mark`: a number's first group (index into `group_start`), an e-mail's at sign (byte
     position), a Hangul token's blank (byte position, -1 without one).
     """
 
     text: Text
-    row: Index
     start: Index
     end: Index
     before: Bytes
@@ -117,6 +117,8 @@ class Tokens:
     mark: Index
     blocks: tuple[int, int, int]
     """How many tokens each family has."""
+    shapes: dict[int, Index]
+    """Shape -> the number tokens that have it, ascending."""
     group_start: Index
     """Byte position of every digit group of the text."""
 
@@ -128,25 +130,22 @@ class Tokens:
         first = sum(self.blocks[:family])
         return slice(first, first + self.blocks[family])
 
-    def with_shape(self, codes: Index) -> Index:
-        """Number tokens whose shape is one of `codes` (ascending)."""
-        shapes = self.shape[self.family(Family.NUMBER)]
-        place = np.searchsorted(codes, shapes)
-        place[place == len(codes)] = 0
-        return np.flatnonzero(codes[place] == shapes)
+    def row(self, index: Index) -> Index:
+        """The row of each token at `index`."""
+        return np.searchsorted(self.text.offsets, self.start[index], side="right") - 1
 
-    def by_shape(self, index: Index) -> Iterator[tuple[int, Index, npt.NDArray[np.bool_] | None]]:
-        """The tokens at `index` in parts of equal shape: (shape, tokens, which of `index`; None for all)."""
-        rest = np.ones(len(index), np.bool_)
+    def with_shape(self, codes: frozenset[int]) -> Index:
+        """Number tokens whose shape is one of `codes`, those of one shape together."""
+        parts = [index for code, index in self.shapes.items() if code in codes]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int64), *parts])
+
+    def by_shape(self, index: Index) -> Iterator[tuple[int, slice]]:
+        """The parts of equal shape of an index from `with_shape`: (shape, where in `index`)."""
         shapes = self.shape[index]
-        while rest.any():
-            code = int(shapes[int(rest.argmax())])
-            part = shapes == code
-            if part.all():
-                yield code, index, None
-                return
-            yield code, index[part], part
-            rest &= ~part
+        edges = [0, *(np.flatnonzero(shapes[1:] != shapes[:-1]) + 1).tolist(), len(index)]
+        for first, last in pairwise(edges):
+            if last > first:
+                yield int(shapes[first]), slice(first, last)
 
     def digits(self, index: Index, code: int, count: int | None = None) -> Bytes:
         """The first `count` digits (default: all) of number tokens of one shape: uint8 (digits, tokens), values 0-9."""
@@ -172,13 +171,20 @@ class Tokens:
 
         Two large_binary arrays. Only as costly as the text is long: a token that is its whole value has no context.
         """
-        rows, start, end = self.row[index], self.start[index], self.end[index]
+        rows, start, end = self.row(index), self.start[index], self.end[index]
         first = np.maximum(self.text.offsets[rows], start - width)
         last = np.minimum(self.text.offsets[rows + 1], end + width)
         return _slices(self.text.data, first, start), _slices(self.text.data, end, last)
 
 
 def _slices(data: Bytes, start: Index, end: Index) -> pa.Array:
+    if len(start) and (start[1:] >= end[:-1]).all():  # Arrow takes every second piece of the text itself
+        edges = np.empty(2 * len(start), np.int64)
+        edges[0::2], edges[1::2] = start, end
+        pieces = [None, pa.py_buffer(edges), pa.py_buffer(data)]
+        return pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, pieces).take(
+            pa.array(np.arange(0, len(edges), 2))
+        )
     lengths = end - start
     offsets = np.zeros(len(start) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])

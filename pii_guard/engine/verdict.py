@@ -15,6 +15,8 @@ ENCRYPTED = "encrypted_value"
 
 FEW = 5
 """Below this many values a share says little: a column is then judged by its hits alone."""
+COLUMN = 0.25
+"""From this share of values on, numbers of one shape are what the column is about, not chance finds in texts."""
 LOOKALIKE = 0.3
 """At or below this pass rate the numbers of a column pass their check digit by chance (random numbers: 0.1-0.13)."""
 PASS = 0.5
@@ -30,7 +32,7 @@ def findings(
         counted = tally.kinds.get(detector.kind.id)
         if counted is None:
             continue
-        hinted = names_kind(name, detector.headers)
+        hinted = names_kind(name, detector.headers, detector.column.unless)
         verdict = _verdict(detector, counted, tally.examined - tally.tokens, hinted)
         if verdict is not None:
             confidence, hits, evidence = verdict
@@ -75,9 +77,10 @@ def _verdict(
         evidence.append(f"{_of(hits, examined)} values hold {title}")
     if rule.check is not None and counted.shaped and level is not None:
         evidence.append(f"the check digit holds for {_of(counted.checked, counted.shaped)} of that shape")
-        if rate <= LOOKALIKE and counted.shaped >= max(2 * FEW, 0.5 * examined) and not hinted:
-            level = Confidence.POSSIBLE
-            evidence.append("so few pass that they look like other numbers, which pass by chance")
+        in_column = counted.shaped >= COLUMN * examined or not counted.certain
+        if rate <= LOOKALIKE and counted.shaped >= 2 * FEW and in_column:
+            level = min(level, Confidence.LIKELY if hinted else Confidence.POSSIBLE)
+            evidence.append("so few pass by chance" if hinted else "so few pass that they look like other numbers")
         elif rate >= max(rule.check, PASS) and counted.shaped >= FEW and counted.whole >= 0.8 * examined:
             level = Confidence.CERTAIN
     if counted.named:

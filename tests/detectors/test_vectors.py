@@ -20,7 +20,9 @@ NONE = [(kind, vector) for kind in TABLE for vector in VECTORS[kind]["none"]]
 
 
 def spans(text: str, kind: str) -> list[tuple[str, str]]:
-    return [(text[hit["start"] : hit["end"]], hit["confidence"]) for hit in find([text]).to_pylist() if hit["kind"] == kind]
+    return [
+        (text[hit["start"] : hit["end"]], hit["confidence"]) for hit in find([text]).to_pylist() if hit["kind"] == kind
+    ]
 
 
 @pytest.mark.parametrize(("kind", "vector"), FIND)

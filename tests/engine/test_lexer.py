@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,9 +13,10 @@ from hypothesis import strategies as st
 from lexer_oracle import Token
 from lexer_oracle import tokens as expected
 
-from pii_guard.engine.lexer import lex
+from pii_guard.engine.lexer import DIGITS_TO_0, FEW, lex
+from pii_guard.engine.lexer_numpy import lex_values
 from pii_guard.engine.text import Text
-from pii_guard.engine.tokens import Family, groups, shape
+from pii_guard.engine.tokens import Family, Tokens, groups, shape
 
 NUMBERS = ["0", "12", "010", "1234", "5678", "900101", "1000006", "4111111111111111", "1" * 20]
 SEPARATORS = ["-", " ", ".", ")", "/", "- ", " - ", ") ", " (", "(", ". ", ")-", ",", ":", "--", "\0", "\n"]
@@ -26,13 +30,13 @@ VALUES = st.one_of(
 )
 
 
-def lexed(text: Text) -> list[list[Token]]:
-    found = lex(text)
+def lexed(text: Text, lexer: Callable[[Text], Tokens] = lex) -> list[list[Token]]:
+    found = lexer(text)
     rows: list[list[Token]] = [[] for _ in range(len(text))]
     for family in Family:
         block = found.family(family)
         for index in range(block.start, block.stop):
-            row = int(found.row[index])
+            row = int(found.row(np.array([index]))[0])
             head = int(text.offsets[row])
             rows[row].append(
                 (
@@ -54,6 +58,29 @@ def lexed(text: Text) -> list[list[Token]]:
 @example([b"a@b.c" + b"." * 5, b"@", b"a@", b"@b", b"a@b@c", b"hong@example.com."])
 def test_tokens_are_those_of_the_oracle(values: list[bytes]) -> None:
     """For any column of any bytes, the tokens are the oracle's, value by value."""
+    text = Text.of(pa.array(values, pa.binary()))
+    assert lexed(text, lex_values) == lexed(text) == [expected(value) for value in values]
+
+
+@settings(max_examples=200)
+@given(st.lists(VALUES, max_size=12))
+def test_tokens_do_not_depend_on_which_digits_there_are(values: list[bytes]) -> None:
+    """With every digit replaced by 0 the oracle gives the same tokens: what the lexing of patterns rests on."""
+    assert [expected(value.translate(DIGITS_TO_0)) for value in values] == [expected(value) for value in values]
+
+
+@settings(max_examples=300)
+@given(st.lists(VALUES, min_size=1, max_size=4), st.lists(VALUES, max_size=6), st.randoms())
+def test_columns_of_patterns_have_the_tokens_of_the_oracle(
+    patterns: list[bytes], others: list[bytes], random: Random
+) -> None:
+    """Few patterns, each often and with other digits, and other values between them: the oracle's tokens."""
+
+    def redrawn(value: bytes) -> bytes:
+        return bytes(random.choice(b"0123456789") if 48 <= byte <= 57 else byte for byte in value)
+
+    values = [redrawn(random.choice(patterns)) for _ in range(FEW)] + others
+    random.shuffle(values)
     assert lexed(Text.of(pa.array(values, pa.binary()))) == [expected(value) for value in values]
 
 

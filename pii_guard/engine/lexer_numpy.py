@@ -1,0 +1,266 @@
+"""The NumPy lexer: one pass over the bytes of all values finds every shape that a detector could want.
+
+Same tokens as `tests/support/lexer_oracle.py`; the contract is in `pii_guard.engine.tokens`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pii_guard.engine.text import Bytes, Index, Text, scratch
+from pii_guard.engine.tokens import (
+    GAP_BITS,
+    GAPS,
+    GROUP_BITS,
+    MAX_DIGITS,
+    MAX_GROUPS,
+    MIN_DIGITS,
+    TIGHT,
+    Family,
+    Tokens,
+)
+
+__all__ = ["HANGUL_FIRST", "code_point", "lex_values", "syllable"]
+
+AT, BLANK = ord("@"), ord(" ")
+LONGEST_TRIM = 3
+HANGUL_FIRST, HANGUL_LAST = 0xAC00, 0xD7A3
+HANGUL_SYLLABLES = range(2, 6)
+
+
+def _separators() -> tuple[Bytes, Bytes]:
+    """A class for every byte that occurs in a gap, and the gap for up to three classes in a row (base 8)."""
+    letters = sorted({byte for gap in GAPS for byte in gap})
+    classes = np.zeros(256, np.uint8)
+    classes[letters] = np.arange(1, len(letters) + 1)
+    table = np.zeros(8**3, np.uint8)
+    for text, gap in GAPS.items():
+        table[sum(int(classes[byte]) << (3 * place) for place, byte in enumerate(text))] = gap
+    return classes, table
+
+
+SEPARATOR, GAP_OF = _separators()
+
+LOCAL, DOMAIN = 1, 2
+EMAIL_CLASS = np.zeros(256, np.uint8)
+for _char in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-":
+    EMAIL_CLASS[_char] = LOCAL | DOMAIN
+for _char in b"_%+":
+    EMAIL_CLASS[_char] = LOCAL
+
+
+def lex_values(text: Text) -> Tokens:
+    """All tokens of a text. Time and memory are linear in its bytes (a few bytes of working memory for each)."""
+    number, shapes, gap_codes, group_start = _numbers(text)
+    email, hangul = _emails(text), _hangul(text)
+    start = np.concatenate([number[0], email[0], hangul[0]])
+    end = np.concatenate([number[1], email[1], hangul[1]])
+    mark = np.concatenate([number[2], email[2], hangul[2]])
+    numbers, emails = len(number[0]), len(email[0])
+    shape = np.zeros(len(start), np.int64)
+    shape[:numbers] = shapes
+    shape[numbers + emails :] = hangul[3]
+    gaps = np.zeros(len(start), np.int64)
+    gaps[:numbers] = gap_codes
+    before, after = _edges(text, start, end)
+    return Tokens(
+        text=text,
+        start=start,
+        end=end,
+        before=before,
+        after=after,
+        shape=shape,
+        gaps=gaps,
+        mark=mark,
+        blocks=(numbers, emails, len(hangul[0])),
+        shapes=_by_code(shapes),
+        group_start=group_start,
+    )
+
+
+def _edges(text: Text, start: Index, end: Index) -> tuple[Bytes, Bytes]:
+    """The byte in front of and behind each token, 0 where its value begins or ends."""
+    none = np.zeros(len(start), np.uint8)
+    if not len(start):
+        return none, none
+    before, after = text.data[start - 1], text.data[np.minimum(end, len(text.data) - 1)]
+    begins = text.begins()
+    return np.where(begins[start], none, before), np.where(begins[end], none, after)
+
+
+def _by_code(codes: npt.NDArray[np.int64]) -> dict[int, Index]:
+    """Code -> where it stands. A stable sort is linear in a column, where the codes are all the same."""
+    if not len(codes):
+        return {}
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    first = np.r_[0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1]
+    return dict(zip(ordered[first].tolist(), np.split(order, first[1:]), strict=True))
+
+
+def _rows(offsets: Index, positions: Index) -> Index:
+    """The row of each byte position."""
+    return np.searchsorted(offsets, positions, side="right") - 1
+
+
+def _groups(text: Text) -> tuple[Index, Index]:
+    """Start and end of every run of digits, cut at the edges of values."""
+    data, begins = text.data, text.begins()
+    none = np.zeros(0, np.int64)
+    digit, first, last = scratch(3, len(data))
+    np.subtract(data, 48, out=digit.view(np.uint8))  # wraps below '0'
+    np.less(digit.view(np.uint8), 10, out=digit)
+    if not digit.any():
+        return none, none
+    # a group begins at a digit behind something else or at the start of a value; it ends likewise
+    np.greater(digit[1:], digit[:-1], out=first[1:])
+    first[0] = digit[0]
+    np.logical_and(digit, begins[:-1], out=last)
+    np.logical_or(first, last, out=first)
+    np.less(digit[1:], digit[:-1], out=last[:-1])
+    last[-1] = digit[-1]
+    np.logical_and(digit, begins[1:], out=digit)
+    np.logical_or(last, digit, out=last)
+    return np.flatnonzero(first), np.flatnonzero(last) + 1
+
+
+def _gap_codes(text: Text, start: Index, end: Index) -> Bytes:
+    """For each group, what joins it to the next group of the same value (Gap.NONE: nothing does)."""
+    code = np.zeros(len(start), np.uint8)
+    if len(start) < 2:
+        return code
+    begins = text.begins()
+    near = np.flatnonzero(SEPARATOR[text.data[end[:-1]]])  # most groups in texts have nothing behind them that joins
+    near = near[start[near + 1] - end[near] <= 3]
+    begin = end[near]
+    width = start[near + 1] - begin
+    key = SEPARATOR[text.data[begin]].astype(np.int64)
+    key[begins[begin] | begins[start[near + 1]]] = 0
+    for place in (1, 2):
+        longer = np.flatnonzero(width > place)
+        if len(longer):
+            position = begin[longer] + place
+            letter = SEPARATOR[text.data[position]].astype(np.int64)
+            letter[begins[position]] = 0
+            key[longer] = np.where((letter > 0) & (key[longer] > 0), key[longer] | (letter << (3 * place)), 0)
+    code[near] = GAP_OF[key]
+    return code
+
+
+def _numbers(
+    text: Text,
+) -> tuple[tuple[Index, Index, Index], npt.NDArray[np.int64], npt.NDArray[np.int64], Index]:
+    """((start, end, first group) of the number tokens, their shapes, their gaps, the start of every group)."""
+    start, end = _groups(text)
+    none = np.zeros(0, np.int64)
+    if not len(start):
+        return (none, none, none), none, none, none
+    length = end - start
+    code = _gap_codes(text, start, end)
+    tight = (code == TIGHT[0]) | (code == TIGHT[1])
+    free = np.ones(len(start), np.bool_)  # nothing tight in front
+    np.logical_not(tight[:-1], out=free[1:])
+    group = np.flatnonzero(free & (length <= MAX_DIGITS) & ((length >= MIN_DIGITS) | (code > 0)))
+    total = length[group]
+    shape, gaps = total.copy(), np.zeros(len(group), np.int64)
+    found: list[tuple[Index, Index, npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    for count in range(1, MAX_GROUPS + 1):
+        last = group + (count - 1)
+        whole = np.flatnonzero(~tight[last] & (total >= MIN_DIGITS))
+        if len(whole):
+            found.append((group[whole], last[whole], shape[whole], gaps[whole]))
+        if count == MAX_GROUPS:
+            break
+        on = np.flatnonzero(code[last] > 0)
+        after = last[on] + 1
+        total = total[on] + length[after]
+        fits = total <= MAX_DIGITS
+        on, after, total = on[fits], after[fits], total[fits]
+        if not len(on):
+            break
+        shape = shape[on] | (length[after] << (GROUP_BITS * count))
+        gaps = gaps[on] | (code[after - 1].astype(np.int64) << (GAP_BITS * (count - 1)))
+        group = group[on]
+    if not found:
+        return (none, none, none), none, none, none
+    first, last, shape, gaps = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return (start[first], end[last], first), shape, gaps, start
+
+
+def _emails(text: Text) -> tuple[Index, Index, Index]:
+    """(start, end, at sign) of the e-mail tokens."""
+    at = np.flatnonzero(text.data == AT)
+    none = np.zeros(0, np.int64)
+    if not len(at):
+        return none, none, none
+    rows = _rows(text.offsets, at)
+    with_at = rows[np.r_[True, rows[1:] != rows[:-1]]]
+    if 2 * len(with_at) < len(text):  # few values have one: look at those alone
+        part = text.take(with_at)
+        start, end, at = _emails(part)
+        shift = (text.offsets[with_at] - part.offsets[:-1])[_rows(part.offsets, at)]
+        return start + shift, end + shift, at + shift
+    classes = EMAIL_CLASS[text.data]
+    stops = np.flatnonzero(classes & LOCAL == 0)
+    place = np.searchsorted(stops, at)  # an at sign stops a run, so it is one of them
+    previous = np.where(place > 0, stops[place - 1], -1)
+    start = np.maximum(previous + 1, text.offsets[rows])
+    stops = np.flatnonzero(classes & DOMAIN == 0)
+    place = np.searchsorted(stops, at) + 1
+    following = np.where(place < len(stops), stops[np.minimum(place, len(stops) - 1)], len(text.data))
+    end = np.minimum(following, text.offsets[rows + 1])
+    for _ in range(LONGEST_TRIM):
+        tail = text.data[end - 1]
+        end = end - ((end - 1 > at) & ((tail == ord(".")) | (tail == ord("-"))))
+    good = np.flatnonzero((start < at) & (end - 1 > at))
+    return start[good], end[good], at[good]
+
+
+def _hangul(text: Text) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
+    """(start, end, blank or -1, syllables) of the Hangul tokens."""
+    none = np.zeros(0, np.int64)
+    if not len(text.data):
+        return none, none, none, none
+    heads = text.offsets[:-1]
+    lengths = text.offsets[1:] - heads
+    short = np.flatnonzero((lengths >= 3 * HANGUL_SYLLABLES[0]) & (lengths <= 3 * HANGUL_SYLLABLES[-1] + 1))
+    short = short[(text.data[heads[short]] & 0xF0) == 0xE0]  # the first byte of three
+    found: list[tuple[Index, Index, npt.NDArray[np.int64]]] = []
+    for count in HANGUL_SYLLABLES:
+        for blank in range(count):  # 0: none; otherwise behind that many syllables
+            rows = short[lengths[short] == 3 * count + (blank > 0)]
+            start = heads[rows]
+            if blank:
+                start = start[text.data[start + 3 * blank] == BLANK]
+            for syllable in range(count):
+                if not len(start):
+                    break
+                point = code_point(text.data, start + 3 * syllable + (0 < blank <= syllable))
+                start = start[(point >= HANGUL_FIRST) & (point <= HANGUL_LAST)]
+            if len(start):
+                mark = start + 3 * blank if blank else np.full(len(start), -1, np.int64)
+                found.append((start, mark, np.full(len(start), count, np.int64)))
+    if not found:
+        return none, none, none, none
+    start, mark, count_of = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return start, start + 3 * count_of + (mark >= 0), mark, count_of
+
+
+def code_point(data: Bytes, position: Index) -> npt.NDArray[np.int32]:
+    """The code points of the three-byte UTF-8 characters at `position`; 0 where there is none."""
+    one, two, three = (data[position + place] for place in range(3))
+    good = ((one & 0xF0) == 0xE0) & ((two & 0xC0) == 0x80) & ((three & 0xC0) == 0x80)
+    return np.where(good, syllable(data, position), 0)
+
+
+def syllable(data: Bytes, position: Index) -> npt.NDArray[np.int32]:
+    """The same where they are known to be there."""
+    found = (data[position] & 0x0F).astype(np.int32) << 12
+    found |= (data[position + 1] & 0x3F).astype(np.int32) << 6
+    found |= data[position + 2] & 0x3F
+    return found
+
+
+assert len({int(gap) for gap in GAPS.values()}) < 1 << GAP_BITS  # noqa: S101 - a code must fit into its bits
+assert tuple(Family) == (0, 1, 2)  # noqa: S101 - the order of the blocks in `lex`
