@@ -1,0 +1,189 @@
+"""What a connector is: a source of tables, each of which gives Arrow record batches, twice over if asked twice.
+
+A connector is one file with one `FileSource`; `pii_guard.connectors` lists them all. What a connector can and cannot
+do stands in its `Capabilities`: callers ask that record, never the class.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+import pyarrow as pa
+
+from pii_guard.errors import ReadError
+
+__all__ = [
+    "MAX_BATCH_BYTES",
+    "MAX_BATCH_ROWS",
+    "UNPARSED",
+    "Capabilities",
+    "FileSource",
+    "FileTable",
+    "OutOfScope",
+    "Source",
+    "Table",
+    "empty_batch",
+    "os_reason",
+    "reading",
+]
+
+MAX_BATCH_ROWS = 65_536
+"""No batch of any connector has more rows."""
+
+MAX_BATCH_BYTES = 8 << 20
+"""What a batch holds at most, about; one value that is larger makes a larger batch."""
+
+UNPARSED = "(unparsed lines)"
+"""The name of the one column of a batch that holds lines which do not parse as rows of their file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a source can do."""
+
+    typed: bool
+    """Values come with the type they were written with (else all columns are strings)."""
+    nested: bool
+    """Columns may be lists and structs."""
+    metadata: bool
+    """Arrow field metadata, and so tags, survive a round trip."""
+    row_count: bool
+    """The number of rows is known before reading."""
+    writable: bool
+    """`pii_guard.connectors.write` writes this format."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfScope:
+    """Something that was left out on purpose: a picture, an excluded file. No failure, but counted."""
+
+    source: str
+    reason: str
+
+
+class Table(ABC):
+    """One table of a source. The counters tell of the latest pass over it."""
+
+    name: str
+    size: int | None
+    """Bytes of the source, where known."""
+    row_count: int | None = None
+    """Rows, where known before reading (`Capabilities.row_count`)."""
+    bytes_read: int = 0
+    unparsed: int = 0
+    """Lines that do not parse as rows; they are handed out as text all the same."""
+    replaced: int = 0
+    """Byte sequences of no known encoding; U+FFFD stands for each."""
+
+    def position(self) -> int:
+        """Bytes read so far, for progress; equal to `size` when all is read."""
+        return self.bytes_read
+
+    @abstractmethod
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All content, for scanning: the schema may change from batch to batch.
+
+        A table that has columns but no rows gives one empty batch. Lines that do not parse come as batches of one
+        string column named `UNPARSED`. Raises ReadError where the source cannot be read on.
+        """
+
+    @abstractmethod
+    def reader(self) -> pa.RecordBatchReader:
+        """All rows in one schema, for pipelines.
+
+        A row that does not parse raises ReadError, here or while reading; the message names its line.
+        """
+
+
+class Source(ABC):
+    """Something that holds tables."""
+
+    target: str
+    """What the source is called in reports and errors."""
+    format: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    def tables(self) -> Iterator[Table]:
+        """The tables, in a fixed order. Raises ReadError if the source cannot be opened."""
+
+
+class FileTable(Table):
+    """The one table of a file, named after the file."""
+
+    size: int
+
+    def __init__(self, path: Path, target: str) -> None:
+        with reading(target):
+            self.size = path.stat().st_size
+        self.path = path
+        self.target = target
+        self.name = Path(target).stem
+
+
+class FileSource(Source):
+    """A file with one table. A subclass names its format and its table, and says how to write if it can."""
+
+    table: ClassVar[type[FileTable]]
+
+    def __init__(self, path: Path, target: str) -> None:
+        self.path = path
+        self.target = target
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.target!r})"
+
+    def tables(self) -> Iterator[Table]:
+        yield self.table(self.path, self.target)
+
+    @staticmethod
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
+        """Write all rows of `reader` to `file`; return their number.
+
+        Raises UsageError for a column whose type the format cannot hold, before anything is written.
+        """
+        raise NotImplementedError
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows, so that the columns of an empty table are seen all the same."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+_REASONS = {
+    errno.ENOENT: "no such file",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EISDIR: "is a directory",
+    errno.ENOTDIR: "a part of the path is not a directory",
+    errno.ELOOP: "a symbolic link that leads nowhere",
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the system allows",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+def os_reason(error: OSError) -> str:
+    """An operating system error in words of our own: the message of the error may quote data."""
+    if error.errno is None:
+        return "it could not be read or is damaged"
+    return _REASONS.get(error.errno, os.strerror(error.errno).lower())
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Turn every error of the operating system or of pyarrow into a ReadError that holds no data."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadError(source, os_reason(error)) from None
+    except (pa.ArrowException, MemoryError) as error:
+        raise ReadError(source, f"it could not be read or is damaged ({type(error).__name__})") from None

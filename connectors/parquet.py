@@ -1,0 +1,142 @@
+"""Parquet, with its types and its field metadata. A file under Parquet modular encryption is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pii_guard.connectors.base import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
+    Capabilities,
+    FileSource,
+    FileTable,
+    empty_batch,
+    reading,
+)
+from pii_guard.errors import ReadError, UsageError
+
+__all__ = ["ENCRYPTED_MAGIC", "MAGIC", "ParquetSource", "ParquetTable"]
+
+MAGIC = b"PAR1"
+"""The first and the last four bytes of a Parquet file."""
+
+ENCRYPTED_MAGIC = b"PARE"
+"""The same of a file whose footer is encrypted."""
+
+_ENCRYPTED = "encrypted by Parquet itself (modular encryption), which pii-guard has no key for"
+_SMALLEST = 12  # magic, length of the footer, magic
+_READ_AHEAD = 1 << 20  # read column chunks in steps: a row group may be as large as the file
+_ROW_GROUP_ROWS = 1 << 17
+_ROW_GROUP_BYTES = 64 << 20
+
+
+class ParquetTable(FileTable):
+    """The rows of a Parquet file. The file is opened when the table is made, so damage shows at once."""
+
+    def __init__(self, path: Path, target: str) -> None:
+        super().__init__(path, target)
+        with self._open() as file:
+            self.row_count = file.metadata.num_rows if file else 0
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        self.bytes_read = 0
+        with self._open() as file:
+            done = 0
+            for batch in _batches(file) if file else ():
+                done += batch.num_rows
+                self.bytes_read = self.size * done // max(file.metadata.num_rows, 1) if file else 0
+                yield from _split(batch)
+            self.bytes_read = self.size
+            if file and not done:
+                yield empty_batch(file.schema_arrow)
+
+    def reader(self) -> pa.RecordBatchReader:
+        with self._open() as file:
+            schema = file.schema_arrow if file else pa.schema([])
+        return pa.RecordBatchReader.from_batches(schema, self.batches())
+
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile | None]:
+        """The file, or None if it is empty (nothing was ever written to it)."""
+        with reading(self.target):
+            if not self.size:
+                yield None
+                return
+            self._check_frame()
+            try:
+                with pq.ParquetFile(self.path, buffer_size=_READ_AHEAD) as file:
+                    yield file
+            except OSError as error:
+                if "crypt" in str(error):  # a plain footer, but columns that need a key
+                    raise ReadError(self.target, _ENCRYPTED) from None
+                raise
+
+    def _check_frame(self) -> None:
+        """Refuse what is no whole Parquet file before pyarrow sees it: some such input ends the process."""
+        with self.path.open("rb") as file:
+            head = file.read(len(MAGIC))
+            file.seek(-min(self.size, _SMALLEST), 2)
+            tail = file.read()
+        if head == ENCRYPTED_MAGIC:
+            raise ReadError(self.target, _ENCRYPTED)
+        if head != MAGIC:
+            raise ReadError(self.target, "not a Parquet file")
+        footer = int.from_bytes(tail[-8:-4], "little")
+        if not tail.endswith(MAGIC) or footer + _SMALLEST > self.size:
+            raise ReadError(self.target, "a truncated Parquet file: its end is missing")
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    metadata = file.metadata
+    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    rows = MAX_BATCH_BYTES * metadata.num_rows // max(size, 1)
+    yield from file.iter_batches(batch_size=min(max(rows, 1), MAX_BATCH_ROWS))
+
+
+def _split(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Slices of at most MAX_BATCH_BYTES: Parquet's own sizes say nothing of a value that a dictionary repeats."""
+    step = max(batch.num_rows * MAX_BATCH_BYTES // max(batch.nbytes, MAX_BATCH_BYTES), 1)
+    for start in range(0, batch.num_rows, step):
+        yield batch.slice(start, step)
+
+
+class ParquetSource(FileSource):
+    """A Parquet file."""
+
+    format = "parquet"
+    capabilities = Capabilities(typed=True, nested=True, metadata=True, row_count=True, writable=True)
+    table = ParquetTable
+
+    @staticmethod
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
+        try:
+            writer = pq.ParquetWriter(file, reader.schema, compression="zstd")
+        except pa.ArrowNotImplementedError:
+            raise UsageError(f"the table holds a type that a {suffix} file cannot hold") from None
+        rows = 0
+        with writer:
+            for group in _row_groups(reader):
+                writer.write_table(group)
+                rows += group.num_rows
+        return rows
+
+
+def _row_groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """The batches in groups worth a row group: pyarrow writes one for each table that it is given."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in reader:
+        group.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(group, reader.schema)
+            group, rows, size = [], 0, 0
+    if rows:
+        yield pa.Table.from_batches(group, reader.schema)

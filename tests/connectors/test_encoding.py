@@ -1,0 +1,103 @@
+"""Which encoding a text file is in, block by block."""
+
+from __future__ import annotations
+
+import io
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pii_guard.connectors import encoding
+from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
+
+
+def decoded(data: bytes, block: int = 64) -> tuple[str, Utf8Blocks]:
+    blocks = Utf8Blocks(io.BytesIO(data))
+    with mock.patch.object(encoding, "BLOCK", block):
+        text = "".join(part.decode() for part in blocks)
+    return text, blocks
+
+
+korean = st.text(st.sampled_from('가나다홍길동힣 aZ09,"\n\r\t-@'), max_size=300)
+
+
+@given(korean, st.integers(1, 80))
+def test_utf8_is_passed_on(text: str, block: int) -> None:
+    """Valid UTF-8 comes out byte for byte, wherever the blocks are cut."""
+    assert decoded(text.encode(), block)[0] == text
+
+
+@given(korean, st.integers(2, 80))
+def test_bytes_are_counted(text: str, block: int) -> None:
+    """All bytes of the file are counted, in every encoding."""
+    for name in ("utf-8", "cp949", "utf-16"):
+        data = text.encode(name)
+        assert decoded(data, block)[1].bytes_read == len(data)
+
+
+@given(st.lists(st.sampled_from(["이름,홍길동", "전화,010-0000-0001", "주소,서울시 강남구"]), max_size=40))
+def test_cp949_is_found(rows: list[str]) -> None:
+    """A CP949 file is read as its text, with nothing replaced."""
+    text = "\n".join(rows)
+    read, blocks = decoded(text.encode("cp949"))
+    assert (read, blocks.replaced) == (text, 0)
+
+
+def test_cp949_after_much_ascii() -> None:
+    """The encoding may show only at the end of a file, or change in its middle."""
+    ascii_part = "010-0000-0001,abc\n" * 500
+    data = ascii_part.encode() + "홍길동\n".encode("cp949") + ascii_part.encode() + "김철수\n".encode()
+    assert decoded(data) == (mock.ANY, mock.ANY)
+    assert decoded(data)[0] == ascii_part + "홍길동\n" + ascii_part + "김철수\n"
+
+
+def test_lines_of_both_encodings_in_one_block() -> None:
+    """A block with lines of both encodings is read line by line."""
+    data = "홍길동,서울\n".encode() + "김철수,부산\n".encode("cp949") + "이영희,대구\n".encode()
+    text, blocks = decoded(data, 4096)
+    assert (text, blocks.replaced) == ("홍길동,서울\n김철수,부산\n이영희,대구\n", 0)
+
+
+def test_bad_bytes_are_replaced_and_counted() -> None:
+    """A byte of no encoding costs itself, not the line it stands in, in either encoding."""
+    for name in ("utf-8", "cp949"):
+        data = "홍길동,".encode(name) + b"\xff" + ",010-0000-0001\n홍".encode(name)
+        text, blocks = decoded(data, 4096)
+        assert (text, blocks.replaced) == ("홍길동,\ufffd,010-0000-0001\n홍", 1)
+
+
+@given(st.binary(max_size=200), st.integers(1, 64))
+def test_ascii_digits_and_line_feeds_survive_anything(data: bytes, block: int) -> None:
+    """Whatever else the bytes are, every digit, line feed, comma and quote comes out, in order."""
+    if data.startswith(tuple(encoding.BYTE_ORDER_MARKS)):
+        return
+    kept = b'0123456789\n\r,"\0'
+    text, _ = decoded(data, block)
+    assert [char for char in text.encode() if char in kept] == [byte for byte in data if byte in kept]
+
+
+def test_wide_encodings() -> None:
+    """UTF-16 and UTF-32 with a byte order mark are decoded; half a character at the end is replaced."""
+    text = "이름\t전화\n홍길동\t010-0000-0001\n" * 20
+    for name in ("utf-16", "utf-32"):
+        assert decoded(text.encode(name))[0] == text
+    assert decoded(b"\xfe\xff" + text.encode("utf-16-be"))[0] == text
+    read, blocks = decoded(text.encode("utf-16")[:-1])
+    assert (read, blocks.replaced) == (text[:-1] + "\ufffd", 1)
+
+
+def test_mark_is_dropped() -> None:
+    """A UTF-8 byte order mark is no part of the text."""
+    assert decoded(b"\xef\xbb\xbfa,b\n")[0] == "a,b\n"
+    assert decoded(b"\xef\xbb\xbf")[0] == ""
+
+
+@given(st.text(st.sampled_from("a가😀"), min_size=1), st.data())
+def test_boundary(text: str, data: st.DataObject) -> None:
+    """A boundary is never inside a character, and no further back than a character is long."""
+    raw = text.encode()
+    position = data.draw(st.integers(0, len(raw) - 1))
+    boundary = utf8_boundary(raw, position)
+    assert raw[:boundary].decode() + raw[boundary:].decode() == text
+    assert position - 4 < boundary <= position
