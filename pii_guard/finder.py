@@ -1,0 +1,140 @@
+"""Spans of personal data in texts: where exactly each value stands, not what a column as a whole is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from pii_guard.batches import leaves, normalise
+from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
+from pii_guard.connectors.lines import OVERLAP
+from pii_guard.detectors import select
+from pii_guard.engine.detection import WEAK, Detector, detect
+from pii_guard.engine.text import Text
+from pii_guard.model import Confidence, Hit
+
+__all__ = ["find", "find_in_stream"]
+
+LONGEST_LINE = 8 << 20
+"""Bytes; a longer line is searched in pieces, so that memory stays bounded."""
+
+FIND_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64()),
+        pa.field("start", pa.int64()),
+        pa.field("end", pa.int64()),
+        pa.field("kind", pa.string()),
+        pa.field("confidence", pa.string()),
+        pa.field("personal", pa.bool_()),
+    ]
+)
+
+
+def find(
+    texts: pa.Array | pa.ChunkedArray | Sequence[str | None], *, only: Iterable[str] = (), excluding: Iterable[str] = ()
+) -> pa.Table:
+    """Spans of personal data in texts: a table (row, start, end, kind, confidence, personal), ordered by row and start.
+
+    `row` counts from 0; `start` and `end` are characters (code points) in the text, end exclusive. Null texts have no
+    hits. The table holds no text: `texts[row][start:end]` is the value.
+
+    >>> find(["mail hong@example.com으로"]).to_pylist()[0]["end"]
+    21
+    """
+    detectors = select(only, excluding)
+    column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
+    batches = normalise(pa.table({"text": column}))
+    rows, found = 0, []
+    for batch in batches:
+        found += list(_find_in(batch, rows, detectors))
+        rows += batch.num_rows
+    return pa.Table.from_batches(found, FIND_SCHEMA)
+
+
+def _find_in(batch: pa.RecordBatch, shift: int, detectors: Sequence[Detector]) -> Iterator[pa.RecordBatch]:
+    column = batch.column(0)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    row_of = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) + shift
+    (leaf,) = leaves(pa.RecordBatch.from_arrays([column], ["text"]))
+    for first, part, hits in detect(Text.of(leaf.values), detectors):
+        kept = [hit.where(hit.confidence > WEAK) for hit in hits]
+        if not any(map(len, kept)):
+            continue
+        row = np.concatenate([hit.row for hit in kept])
+        start = np.concatenate([hit.start for hit in kept])
+        end = np.concatenate([hit.end for hit in kept])
+        level = np.concatenate([hit.confidence for hit in kept])
+        kind = np.repeat(np.arange(len(detectors)), [len(hit) for hit in kept])
+        order = np.lexsort((start, row))
+        row, start, end, level, kind = row[order], start[order], end[order], level[order], kind[order]
+        characters = np.r_[0, np.cumsum((part.data & 0xC0) != 0x80)]  # characters that begin before each byte
+        head = characters[part.offsets[row]]
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array(row_of[first + row]),
+                pa.array(characters[start] - head),
+                pa.array(characters[end] - head),
+                pa.array([detector.kind.id for detector in detectors]).take(pa.array(kind)),
+                pa.array(["possible", "likely", "certain"]).take(pa.array(level - 1)),
+                pa.array([detector.kind.personal for detector in detectors]).take(pa.array(kind)),
+            ],
+            schema=FIND_SCHEMA,
+        )
+
+
+def find_in_stream(file: BinaryIO, detectors: Sequence[Detector]) -> Iterator[Hit]:
+    """The hits in a text file (UTF-8 or CP949, decided block by block), line by line, masked, in order.
+
+    A line longer than 8 MiB is searched in pieces that overlap by 256 bytes: a longer value across a seam is missed.
+    """
+    line = column = start = 0  # of the first character in `pending`
+    pending = b""
+    for block in Utf8Blocks(file):
+        pending += block
+        end = pending.rfind(b"\n") + 1
+        if not end and len(pending) > LONGEST_LINE:
+            end = utf8_boundary(pending, len(pending) - OVERLAP)
+        if end:
+            yield from _located(pending, end, (line, column, start), detectors)
+            lines = pending.count(b"\n", 0, end)
+            characters = _characters(pending[:end])
+            column = 0 if lines else column + characters
+            line, start, pending = line + lines, start + characters, pending[end:]
+    yield from _located(pending, len(pending), (line, column, start), detectors)
+
+
+def _characters(data: bytes) -> int:
+    return int(np.count_nonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80))
+
+
+def _located(data: bytes, end: int, place: tuple[int, int, int], detectors: Sequence[Detector]) -> Iterator[Hit]:
+    """Hits in the lines of `data` that begin before byte `end`. `place`: line, column and position of its start."""
+    line, column, start = place
+    view = np.frombuffer(data, np.uint8)
+    breaks = np.flatnonzero(view == ord("\n"))
+    offsets = np.r_[0, breaks + 1, len(data)] if not data.endswith(b"\n") else np.r_[0, breaks + 1]
+    characters = np.r_[0, np.cumsum((view & 0xC0) != 0x80)]
+    text = Text(view, offsets.astype(np.int64))
+    found = []
+    for first, _, hits in detect(text, detectors):
+        shift = int(text.offsets[first])
+        for detector, hit in zip(detectors, hits, strict=True):
+            for row, begin, stop, level in zip(hit.row, hit.start, hit.end, hit.confidence, strict=True):
+                if level > WEAK and shift + begin < end:
+                    found.append((shift + int(begin), shift + int(stop), first + int(row), int(level), detector))
+    for begin, stop, row, level, detector in sorted(found, key=lambda hit: hit[:2]):
+        inside = int(characters[begin] - characters[text.offsets[row]])
+        yield Hit(
+            kind=detector.kind.id,
+            confidence=Confidence(level),
+            personal=detector.kind.personal,
+            line=line + row + 1,
+            column=inside + 1 + (column if row == 0 else 0),
+            start=start + int(characters[begin]),
+            end=start + int(characters[stop]),
+            masked=detector.kind.mask(data[begin:stop].decode(errors="replace")),
+        )

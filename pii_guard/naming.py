@@ -1,0 +1,92 @@
+"""Names that are values themselves: the header of a headerless CSV, a JSON object keyed by e-mail, a file name.
+
+Every name is examined like a value before it is shown. What it holds is replaced by its kind, so `<email#3>` is the
+third column of a table whose header is an address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+
+import pyarrow as pa
+
+from pii_guard.detectors import TABLE, select
+from pii_guard.engine.detection import WEAK, Detector, detect
+from pii_guard.engine.headers import normalise
+from pii_guard.engine.text import Text
+
+__all__ = ["examine", "safe_name", "safe_text"]
+
+HANGUL = re.compile("[\uac00-\ud7a3]+")
+
+
+@lru_cache(maxsize=4096)
+def examine(name: str) -> tuple[tuple[int, int, str], ...]:
+    """(start, end, kind) of the personal values in a name, in characters, left to right, not overlapping."""
+    spans = [*_spans(name, 0)]
+    spans += [
+        span
+        for run in HANGUL.finditer(name)
+        if normalise(run[0]) not in _column_words()
+        for span in _spans(run[0], run.start())
+        if not any(start < span[1] and span[0] < end for start, end, _ in spans)
+    ]
+    return tuple(sorted(dict.fromkeys(spans)))
+
+
+@cache
+def _column_words() -> frozenset[str]:
+    return frozenset[str]().union(*(detector.headers for detector in select()))
+
+
+@cache
+def _detectors() -> tuple[Detector, ...]:
+    return select()
+
+
+def _spans(text: str, shift: int) -> list[tuple[int, int, str]]:
+    found = []
+    encoded = text.encode(errors="replace")  # lone surrogates stand for one byte each, and so do question marks
+    for _, part, hits in detect(Text.of(pa.array([encoded], pa.binary())), _detectors()):
+        for kind, hit in zip(TABLE, hits, strict=True):
+            for start, end, confidence in zip(hit.start, hit.end, hit.confidence, strict=True):
+                if confidence > WEAK and normalise(text) not in _column_words():
+                    first = len(part.data[:start].tobytes().decode())
+                    found.append((shift + first, shift + first + len(part.data[start:end].tobytes().decode()), kind))
+    return found
+
+
+def safe_name(name: str, position: int) -> tuple[str, Mapping[str, int]]:
+    """The name of a field, safe to show, and how many values of each kind it holds.
+
+    `position` (from 1) tells two such names apart.
+
+    >>> safe_name("gildong@example.com", 3)
+    ('<email#3>', {'email': 1})
+    >>> safe_name("customer_phone", 4)
+    ('customer_phone', {})
+    """
+    spans = examine(name)
+    if not spans:
+        return name, {}
+    counts: dict[str, int] = {}
+    for _, _, kind in spans:
+        counts[kind] = counts.get(kind, 0) + 1
+    return _replaced(name, [(start, end, f"<{kind}#{position}>") for start, end, kind in spans]), counts
+
+
+def safe_text(text: str) -> str:
+    """A path or a message with every personal value in it replaced by its kind.
+
+    >>> safe_text("no such file: out/gildong@example.com.csv")
+    'no such file: out/<email>'
+    """
+    return _replaced(text, [(start, end, f"<{kind}>") for start, end, kind in examine(text)])
+
+
+def _replaced(text: str, spans: list[tuple[int, int, str]]) -> str:
+    for start, end, shown in reversed(spans):
+        text = text[:start] + shown + text[end:]
+    return text

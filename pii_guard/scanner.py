@@ -1,0 +1,308 @@
+"""Batches in, a report out: what a scan does with each batch, each table, each source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+
+from pii_guard import connectors
+from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
+from pii_guard.connectors.base import OutOfScope, Source
+from pii_guard.crypto.token import find_tokens
+from pii_guard.detectors import select
+from pii_guard.engine.detection import Detector, detect, tally
+from pii_guard.engine.text import Text
+from pii_guard.engine.verdict import findings
+from pii_guard.errors import PiiGuardError, ReadError
+from pii_guard.model import (
+    Coverage,
+    FieldPath,
+    FieldReport,
+    FieldTally,
+    Finding,
+    KindTally,
+    NotExamined,
+    ScanReport,
+    Tag,
+    path_text,
+)
+from pii_guard.naming import safe_name, safe_text
+from pii_guard.tags import read_tag
+
+__all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets", "unique_names"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a scan is: the source at hand, rows so far in all, bytes of the source read and to read (or None)."""
+
+    source: str
+    rows: int
+    position: int
+    size: int | None
+
+
+@dataclass(slots=True)
+class _Column:
+    """One leaf field while it is counted."""
+
+    type: str
+    safe: tuple[str, ...]
+    named: Mapping[str, int]
+    tag: Tag | None
+    tally: FieldTally = field(default_factory=FieldTally)
+
+
+class TableScan:
+    """Counts the batches of one table. `source` and `table` are safe to show."""
+
+    def __init__(self, source: str, table: str, detectors: Sequence[Detector]) -> None:
+        self.source = source
+        self.table = table
+        self.detectors = detectors
+        self.rows = 0
+        self.bytes = 0
+        self._columns: dict[tuple[str, ...], _Column] = {}
+        self._keys: dict[tuple[str, ...], set[str]] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count one batch; schemas may differ from batch to batch."""
+        self.rows += batch.num_rows
+        for leaf in leaves(batch.rename_columns(unique_names(batch.schema))):
+            column = self._column(leaf)
+            counted = _tally(leaf.folded(), self.detectors)
+            self.bytes += counted.bytes
+            column.tally = column.tally + counted
+
+    def _column(self, leaf: Leaf) -> _Column:
+        segments = self._collapsed(leaf.segments)
+        column = self._columns.get(segments)
+        if column is None:
+            safe, named = _safe_segments(replace(leaf, segments=segments), self._columns)
+            tag = read_tag(pa.field(leaf.segments[0], pa.null(), metadata=leaf.metadata)) if leaf.metadata else None
+            column = self._columns[segments] = _Column(str(leaf.type), safe, named, tag)
+        return column
+
+    def _collapsed(self, segments: tuple[str, ...]) -> tuple[str, ...]:
+        """The path under which a leaf is counted: objects with very many keys are counted under `{}`."""
+        for depth in range(1, len(segments)):
+            parent = segments[:depth]
+            if segments[depth] in ("[]", "{}", "{keys}"):
+                continue
+            known = self._keys.setdefault(parent, set())
+            if len(known) <= MAX_MAP_KEYS:
+                known.add(segments[depth])
+                if len(known) > MAX_MAP_KEYS:
+                    self._collapse(parent)
+            if len(known) > MAX_MAP_KEYS:
+                segments = (*parent, "{}", *segments[depth + 1 :])
+        return segments
+
+    def _collapse(self, parent: tuple[str, ...]) -> None:
+        depth = len(parent)
+        for segments in [key for key in self._columns if key[:depth] == parent and len(key) > depth]:
+            if segments[depth] in ("[]", "{}", "{keys}"):
+                continue
+            column = self._columns.pop(segments)
+            target = (*parent, "{}", *segments[depth + 1 :])
+            known = self._columns.get(target)
+            if known is None:
+                safe = (*column.safe[:depth], "{}", *column.safe[depth + 1 :])
+                self._columns[target] = replace(column, safe=safe)
+            else:
+                known.tally = known.tally + column.tally
+                known.named = {**column.named, **known.named}
+
+    def reports(self) -> tuple[FieldReport, ...]:
+        """One report a leaf field, in order of appearance."""
+        found = []
+        for column in self._columns.values():
+            counted = column.tally
+            kinds = dict(counted.kinds)
+            for kind, times in column.named.items():
+                kinds[kind] = kinds.get(kind, KindTally()) + KindTally(named=times)
+            report = FieldReport(
+                FieldPath(self.source, self.table, path_text(column.safe)),
+                column.safe,
+                column.type,
+                replace(counted, kinds=kinds),
+                tag=column.tag,
+            )
+            found.append(replace(report, findings=_findings(report, self.detectors)))
+        return tuple(found)
+
+
+def _findings(report: FieldReport, detectors: Sequence[Detector]) -> tuple[Finding, ...]:
+    names = [segment for segment in report.segments if segment not in ("[]", "{}", "{keys}")]
+    return findings(names[-1] if names else "", report.tally, detectors, report.protection)
+
+
+def unique_names(schema: pa.Schema) -> list[str]:
+    """The names of the columns; the second and later ones of one name get a number, for they are different fields."""
+    seen: dict[str, int] = {}
+    unique = []
+    for name in schema.names:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return unique
+
+
+def _safe_segments(leaf: Leaf, known: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """The path, safe to show, and how many values of each kind its last name holds."""
+    name, named = safe_name(leaf.segments[0], leaf.column + 1)
+    safe = [name]
+    for depth, segment in enumerate(leaf.segments[1:], 1):
+        siblings = dict.fromkeys(
+            key[depth] for key in known if key[:depth] == leaf.segments[:depth] and len(key) > depth
+        )
+        name, named = safe_name(segment, len({**siblings, segment: None}))
+        safe.append(name)
+    return tuple(safe), named
+
+
+def _tally(leaf: Leaf, detectors: Sequence[Detector]) -> FieldTally:
+    counts = leaf.counts()
+    values = leaf.values
+    if counts is not None:
+        values = values.dictionary
+        used = np.flatnonzero((counts > 0) & values.is_valid().to_numpy(zero_copy_only=False))
+        values, counts = values.take(pa.array(used)), counts[used]
+    text = Text.of(values)
+    lengths = np.diff(text.offsets)
+    weights = np.ones(len(text), np.int64) if counts is None else counts
+    examined = int(weights[lengths > 0].sum())
+    size = int((lengths * weights).sum())
+    tokens = 0
+    if len(text.data):
+        masked = find_tokens(values)
+        if masked.true_count:
+            plain = ~masked.to_numpy(zero_copy_only=False)
+            tokens = int(weights[~plain].sum())
+            values = values.filter(pa.array(plain))
+            text, weights = Text.of(values), weights[plain]
+            counts = None if counts is None else weights
+    kinds: dict[str, KindTally] = {}
+    for first, part, hits in detect(text, detectors):
+        for detector, hit in zip(detectors, hits, strict=True):
+            if len(hit):
+                part_counts = None if counts is None else counts[first : first + len(part)]
+                counted = tally(part, hit, detector.kind, part_counts)
+                kind = detector.kind.id
+                kinds[kind] = kinds[kind] + counted if kind in kinds else counted
+    return FieldTally(
+        rows=leaf.rows,
+        examined=examined,
+        bytes=size,
+        tokens=tokens,
+        invalid=text.invalid_rows(),
+        kinds=kinds,
+    )
+
+
+def scan_data(
+    data: ArrowData, *, source: str = "(data)", table: str = "data", detectors: Sequence[Detector]
+) -> ScanReport:
+    """Scan Arrow data: anything that `pii_guard.batches.normalise` takes."""
+    counted = TableScan(safe_text(source), safe_text(table), detectors)
+    reader = normalise(data)
+    counted.add(pa.RecordBatch.from_pylist([], schema=reader.schema))  # columns of a table without rows count
+    for batch in reader:
+        counted.add(batch)
+    return _report(counted, sources=1)
+
+
+def _report(counted: TableScan, *, sources: int, unparsed: int = 0) -> ScanReport:
+    fields = counted.reports()
+    invalid = sum(report.tally.invalid for report in fields)
+    return ScanReport(fields, Coverage(sources, 1, counted.rows, counted.bytes, unparsed, invalid))
+
+
+def scan_targets(
+    targets: Iterable[str],
+    *,
+    detectors: Sequence[Detector],
+    exclude: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> ScanReport:
+    """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on."""
+    parts: list[ScanReport] = []
+    rows = 0
+    for target in targets:
+        for found in connectors.discover(target, exclude=exclude):
+            if isinstance(found, NotExamined):
+                parts.append(ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),)))
+            elif isinstance(found, OutOfScope):
+                parts.append(ScanReport(out_of_scope={found.reason: 1}))
+            else:
+                parts.append(_scan_source(found, detectors, progress, rows))
+                rows += parts[-1].coverage.rows
+    return merge(*parts)
+
+
+def _scan_source(
+    source: Source, detectors: Sequence[Detector], progress: Callable[[Progress], None] | None, rows: int
+) -> ScanReport:
+    shown = safe_text(source.target)
+    parts = [ScanReport(coverage=Coverage(sources=1))]
+    try:
+        for table in source.tables():
+            counted = TableScan(shown, safe_text(table.name), detectors)
+            try:
+                for batch in table.batches():
+                    counted.add(batch)
+                    if progress is not None:
+                        progress(Progress(shown, rows + counted.rows, table.position(), table.size))
+            finally:  # what was read before it broke stays in the report
+                parts.append(_report(counted, sources=0, unparsed=table.unparsed))
+                rows += counted.rows
+    except PiiGuardError as error:
+        reason = error.reason if isinstance(error, ReadError) else str(error)
+        parts.append(ScanReport(not_examined=(NotExamined(shown, safe_text(reason)),)))
+    return merge(*parts)
+
+
+def merge(*reports: ScanReport) -> ScanReport:
+    """Several reports in one. Fields that occur in more than one are added up and judged anew, so that partial scans of
+    a table (partitions, threads, a resumed run) give the report of the whole. Associative; the order is the data's."""
+    fields: dict[FieldPath, FieldReport] = {}
+    coverage = Coverage()
+    not_examined: list[NotExamined] = []
+    reasons: dict[str, int] = {}
+    for part in reports:
+        for report in part.fields:
+            known = fields.get(report.field)
+            if known is not None:
+                report = replace(known, tally=known.tally + report.tally, tag=known.tag or report.tag)
+                report = replace(report, findings=_findings(report, select()))
+            fields[report.field] = report
+        coverage = coverage + part.coverage
+        not_examined += part.not_examined
+        for reason, count in part.out_of_scope.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return ScanReport(tuple(fields.values()), coverage, tuple(not_examined), reasons)
+
+
+def scan(
+    target: str | os.PathLike[str] | ArrowData,
+    *,
+    only: Iterable[str] = (),
+    excluding: Iterable[str] = (),
+    table: str = "data",
+) -> ScanReport:
+    """Find personal data in a file, a directory, or Arrow data (data frames, tables, readers, lists of dicts).
+
+    `only` and `excluding` name kinds. `table` names the table in the report where the data has no name of its own.
+    Raises TargetError for a path that does not exist, UsageError for an unknown kind or data that is not Arrow data.
+
+    >>> report = scan([{"phone": "010-1234-5678"}, {"phone": "010-9876-5432"}])
+    >>> [(str(field.field), finding.kind, str(finding.confidence)) for field, finding in report.findings]
+    [('(data)::data::phone', 'kr_phone_mobile', 'likely')]
+    """
+    detectors = select(only, excluding)
+    if isinstance(target, str | os.PathLike):
+        return scan_targets([os.fspath(target)], detectors=detectors)
+    return scan_data(target, table=table, detectors=detectors)

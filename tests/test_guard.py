@@ -1,0 +1,322 @@
+"""The guard of a pipeline: what goes in protected comes out equal, for a declared purpose, and not otherwise."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from pii_guard import Guard, Keyring, scan
+from pii_guard.audit import verify
+from pii_guard.errors import (
+    AuditError,
+    KeyringError,
+    PurposeRefusedError,
+    TokenError,
+    UnprotectedDataError,
+    UsageError,
+)
+from pii_guard.model import Protection
+from pii_guard.protection import parse_type
+from pii_guard.tags import read_tag, write_tag
+
+POLICY = """
+version = 1
+[purposes.delivery]
+title = "Delivery of goods"
+[purposes.payment]
+title = "Payment"
+[retention.contract]
+period = "P5Y"
+basis = "E-Commerce Act Art. 6(3)"
+[[fields]]
+match = ["customers.name", "customers.phone"]
+purposes = ["delivery"]
+retention = "contract"
+[[fields]]
+match = "customers.born"
+purposes = ["delivery", "payment"]
+retention = "contract"
+[[fields]]
+match = "customers.office"
+protection = "none"
+reason = "published on the website"
+"""
+TABLE = pa.table(
+    {
+        "id": [1, 2, 3],
+        "name": ["홍길동", None, "김민수"],
+        "phone": ["010-1234-5678", "", "010-9876-5432"],
+        "born": pa.array([datetime.date(1990, 1, 1), None, datetime.date(2000, 2, 29)]),
+        "office": ["02-1234-5678"] * 3,
+    }
+)
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Guard:
+    (tmp_path / "pii-guard.toml").write_text(POLICY)
+    Keyring.create(tmp_path / "keys")
+    return Guard(tmp_path / "pii-guard.toml", tmp_path / "keys")
+
+
+def records(guard: Guard) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in guard.audit.path.read_text().splitlines()]
+
+
+def test_what_is_protected_is_revealed_equal(guard: Guard) -> None:
+    """Values, nulls, empty strings, types and the order of rows come back."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    revealed = guard.reveal(protected, purpose="delivery").read_all()
+    assert revealed.equals(TABLE)
+
+
+def test_protected_fields_are_tokens_and_tagged_and_others_are_as_they_were(guard: Guard) -> None:
+    """Only planned columns change; the tag says why, how long, with which key, and of which type the values were."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    assert {field.field.path: field.protection for field in scan(protected).fields} == {
+        "id": Protection.PLAIN,
+        "name": Protection.TOKEN,
+        "phone": Protection.TOKEN,
+        "born": Protection.TOKEN,
+        "office": Protection.PLAIN,
+    }
+    assert protected["id"].equals(TABLE["id"])
+    tag = read_tag(protected.schema.field("born"))
+    assert tag is not None
+    assert (tag.field, tag.purposes, tag.retention, tag.type, tag.protection) == (
+        "customers.born",
+        ("delivery", "payment"),
+        "contract",
+        "date32[day]",
+        "encrypt",
+    )
+    office = read_tag(protected.schema.field("office"))
+    assert office is not None
+    assert (office.protection, office.reason) == ("none", "published on the website")
+    assert "010-1234" not in str(protected.to_pydict())
+
+
+@pytest.mark.parametrize(
+    "convert", [lambda t: t.to_pandas(), pl.from_arrow, lambda t: t.to_batches()[0], pa.Table.to_pylist]
+)
+def test_frames_of_other_libraries_are_taken(guard: Guard, convert: Any) -> None:
+    """pandas, polars, batches and dicts go in; the strings come back."""
+    data = convert(TABLE.select(["name", "phone"]))
+    protected = guard.protect(data, table="customers").read_all()
+    revealed = guard.reveal(protected, purpose="delivery").read_all()
+    assert revealed["phone"].cast(pa.string()).to_pylist() == TABLE["phone"].to_pylist()
+
+
+def test_an_undeclared_purpose_is_refused_and_recorded(guard: Guard) -> None:
+    """Nothing is opened; the record says who asked for what."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    with pytest.raises(PurposeRefusedError, match="declares no purpose"):
+        guard.reveal(protected, purpose="marketing", actor="hong")
+    (record,) = records(guard)
+    assert (record["event"], record["purpose"], record["actor"]) == ("refused", "marketing", "hong")
+    assert record["fields"] == ["customers.born", "customers.name", "customers.phone"]
+
+
+def test_a_declared_purpose_opens_only_its_own_fields(guard: Guard) -> None:
+    """`payment` is declared, but names were not protected for it."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    with pytest.raises(PurposeRefusedError, match="may not be opened for purpose 'payment'"):
+        guard.reveal(protected, purpose="payment")
+    assert [record["event"] for record in records(guard)] == ["refused"]
+    born = guard.reveal(protected.select(["born"]), purpose="payment").read_all()
+    assert born.equals(TABLE.select(["born"]))
+
+
+def test_the_access_record_is_on_disk_before_the_first_batch(guard: Guard) -> None:
+    """`opened` first, then data, then `closed` with the number of rows; the chain holds."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    reader = guard.reveal(protected, purpose="delivery", actor="hong", task="shipping")
+    assert not guard.audit.path.exists()
+    reader.read_next_batch()
+    assert [record["event"] for record in records(guard)] == ["opened"]
+    with pytest.raises(StopIteration):
+        reader.read_next_batch()
+    opened, closed = records(guard)
+    assert (closed["event"], closed["rows"], closed["failures"], closed["outcome"]) == ("closed", 3, 0, "done")
+    assert opened["task"] == "shipping"
+    assert verify(guard.audit.path) == []
+
+
+def test_nothing_is_released_without_a_record(guard: Guard, tmp_path: Path) -> None:
+    """Where the log cannot be written, no batch comes."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    blind = Guard(guard.policy, guard.keys, audit=tmp_path / "missing" / "access.jsonl")
+    with pytest.raises(AuditError):
+        blind.reveal(protected, purpose="delivery").read_next_batch()
+
+
+def test_personal_data_without_a_rule_stops_everything(guard: Guard) -> None:
+    """All fields are named at once, with what to add; no key is made."""
+    with pytest.raises(UnprotectedDataError) as caught:
+        guard.protect(TABLE, table="members")
+    message = str(caught.value)
+    assert "members.name" in message
+    assert "members.phone" in message
+    assert "[[fields]]" in message
+    assert guard.keys.records() == ()
+
+
+def test_a_stream_is_watched_to_its_end(guard: Guard) -> None:
+    """Personal data that first shows in a later batch of a one-way stream is not released."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(3):
+            value = "hong@example.com" if number == 2 else "x"
+            yield pa.record_batch({"note": [value] * 20_000})
+
+    stream = pa.RecordBatchReader.from_batches(pa.schema([("note", pa.string())]), batches())
+    reader = guard.protect(stream, table="customers")
+    assert [reader.read_next_batch().num_rows for _ in range(2)] == [20_000, 20_000]
+    with pytest.raises(UnprotectedDataError, match=r"customers\.note: email appeared in a later batch"):
+        reader.read_next_batch()
+
+
+def test_a_stream_is_protected_like_a_table(guard: Guard) -> None:
+    """What can be read only once is planned on the policy and the first batch."""
+    protected = guard.protect(TABLE.to_reader(), table="customers").read_all()
+    assert guard.reveal(protected, purpose="delivery").read_all().equals(TABLE)
+
+
+def test_protecting_twice_changes_nothing(guard: Guard) -> None:
+    """Tokens that verify stay; plain values added since are encrypted beside them."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    assert guard.protect(protected, table="customers").read_all().equals(protected)
+    forged = protected["phone"].to_pylist()[0][:-1] + "A"
+    mixed = pa.table({"phone": [protected["phone"][0].as_py(), "010-5555-4444", forged]})
+    again = guard.protect(mixed, table="customers").read_all()
+    assert again["phone"][0] == protected["phone"][0]
+    revealed = guard.reveal(again, purpose="delivery").read_all()
+    assert revealed["phone"].to_pylist() == ["010-1234-5678", "010-5555-4444", forged]
+
+
+def test_a_field_inside_an_object_is_refused_not_passed_through(guard: Guard) -> None:
+    """What cannot be encrypted in place yet is an error, with what to do."""
+    guard = Guard(guard.policy, guard.keys, tags={})
+    rows = [{"user": {"phone": "010-1234-5678"}}] * 3
+    with pytest.raises(UnprotectedDataError, match=r"customers\.user\.phone"):
+        guard.protect(rows, table="customers")
+    (guard.keys.directory.parent / "p2.toml").write_text(POLICY.replace('"customers.phone"', '"customers.user.phone"'))
+    nested = Guard(guard.keys.directory.parent / "p2.toml", guard.keys)
+    with pytest.raises(UsageError, match="inside lists or objects"):
+        nested.protect(rows, table="customers")
+
+
+def test_an_empty_table_is_tagged_like_a_full_one(guard: Guard) -> None:
+    """The schema of the output does not depend on the rows."""
+    empty = guard.protect(TABLE.slice(0, 0), table="customers")
+    full = guard.protect(TABLE, table="customers")
+    assert empty.schema.names == full.schema.names
+    assert empty.schema.field("phone").type == pa.string()
+    assert guard.reveal(empty.read_all(), purpose="delivery").read_all().num_rows == 0
+
+
+def test_changed_tokens_are_named_row_by_row(guard: Guard) -> None:
+    """All bad rows are in the error, counted from the start of the stream; the record counts them."""
+    table = pa.table({"phone": ["010-1234-5678"] * 70_000})
+    protected = guard.protect(table, table="customers").read_all()
+    values = protected["phone"].to_pylist()
+    for row in (66_000, 66_001):
+        values[row] = values[row][:-2] + ("AA" if values[row][-2:] != "AA" else "BB")
+    broken = pa.table({"phone": values}, schema=protected.schema)
+    with pytest.raises(TokenError) as caught:
+        guard.reveal(broken, purpose="delivery").read_all()
+    assert caught.value.rows == (66_000, 66_001)
+    assert records(guard)[-1]["failures"] == 2
+    assert records(guard)[-1]["outcome"] == "failed"
+
+
+def test_a_tag_that_contradicts_the_key_is_an_error(guard: Guard) -> None:
+    """Tags are statements: the field comes from the key record, and a tag that says otherwise stops the reveal."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    field = protected.schema.field("phone")
+    tag = read_tag(field)
+    assert tag is not None
+    from dataclasses import replace
+
+    schema = protected.schema.set(2, write_tag(field, replace(tag, field="customers.name")))
+    with pytest.raises(KeyringError, match="correct the tag"):
+        guard.reveal(protected.cast(schema), purpose="delivery")
+
+
+def test_a_column_copied_to_another_field_does_not_open(guard: Guard) -> None:
+    """Tokens are bound to their field: names pasted into the phone column are refused."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    pasted = protected.set_column(2, protected.schema.field("phone"), protected["name"])
+    with pytest.raises(KeyringError, match="mixed as several fields"):
+        guard.reveal(pasted, purpose="delivery")
+
+
+def test_revealing_without_tags_needs_only_the_keys(guard: Guard) -> None:
+    """Where a format dropped the tags (CSV), tokens are recognised and their key records say the field."""
+    protected = guard.protect(TABLE.select(["name", "phone"]), table="customers").read_all()
+    bare = pa.table({name: protected[name].to_pylist() for name in protected.column_names})
+    assert guard.reveal(bare, purpose="delivery").read_all().to_pydict() == TABLE.select(["name", "phone"]).to_pydict()
+
+
+def test_plain_data_is_revealed_as_it_is(guard: Guard) -> None:
+    """A table without tokens passes through, recorded all the same."""
+    assert guard.reveal(TABLE, purpose="delivery").read_all().equals(TABLE)
+    assert [record["event"] for record in records(guard)] == ["opened", "closed"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.binary(), pa.binary(4)),
+        *(
+            pa.string(),
+            pa.large_string(),
+            pa.large_binary(),
+            pa.date32(),
+            pa.date64(),
+            pa.time32("ms"),
+            pa.time64("us"),
+        ),
+        *(pa.timestamp("us"), pa.timestamp("ns", "Asia/Seoul"), pa.decimal128(10, 2), pa.decimal256(40, -2)),
+        *(pa.duration("s"), pa.null()),
+    ],
+    ids=str,
+)
+def test_the_type_in_a_tag_is_read_back(kind: pa.DataType) -> None:
+    """Every scalar type's name leads back to the type."""
+    assert parse_type(str(kind)) == kind
+
+
+def test_a_type_that_arrow_does_not_have_is_refused() -> None:
+    """A damaged tag is an error, not a guess."""
+    with pytest.raises(KeyringError, match="correct the tag"):
+        parse_type("strnig")
+
+
+def test_numbers_and_decimals_come_back_exact(guard: Guard, tmp_path: Path) -> None:
+    """What is encrypted as text is decrypted to the same value of the same type."""
+    (tmp_path / "all.toml").write_text(
+        POLICY + '\n[[fields]]\nmatch = "t.*"\npurposes = ["payment"]\nretention = "contract"\n'
+    )
+    everything = Guard(tmp_path / "all.toml", guard.keys)
+    table = pa.table(
+        {
+            "d": pa.array([decimal.Decimal("1.10"), None]),
+            "i": pa.array([2**63 - 1, -1]),
+            "f": pa.array([0.1, 1e300]),
+            "b": pa.array([b"\x00\xff", b""]),
+            "t": pa.array([datetime.datetime(2024, 1, 1, 1, 2, 3, 4), None]),
+            "c": pd.Series(["a", "b"]),
+        }
+    )
+    protected = everything.protect(table, table="t").read_all()
+    assert everything.reveal(protected, purpose="payment").read_all().equals(table)
