@@ -25,15 +25,15 @@ def listing(tags: Mapping[str, Tag]) -> str:
     )
 
 
-def plan(table: str, planned: Sequence[PlannedField]) -> str:
-    """One line a column: what is done with it and why. Names are those of the report, safe to show."""
+def plan(planned: Sequence[PlannedField]) -> str:
+    """One line a column: what is done with it and why."""
     rows = [(field.shown, field.action, field.why) for field in planned]
     return _columns([("column", "action", "why"), *rows])
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> str:
-    shown = [tuple(escape.terminal(cell) for cell in row) for row in rows]
-    widths = [max(len(row[place]) for row in shown) for place in range(len(shown[0]))]
-    return "".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in shown
-    )
+    from rich.cells import cell_len, set_cell_size
+
+    shown = [[escape.terminal(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]  # a Hangul syllable takes two columns
+    return "".join("  ".join(map(set_cell_size, row, widths)).rstrip() + "\n" for row in shown)

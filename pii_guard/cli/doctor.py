@@ -1,0 +1,68 @@
+"""pii-guard doctor"""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from pii_guard import __version__
+from pii_guard.cli.options import keys_option
+from pii_guard.cli.output import announce
+from pii_guard.errors import KeyringError, PolicyError
+from pii_guard.keys.keyring import Keyring
+from pii_guard.policy import find_policy, load
+
+__all__ = ["command"]
+
+LIBRARIES = ("pyarrow", "numpy", "cryptography", "presidio-analyzer", "spacy", "sqlalchemy")
+
+
+@click.command("doctor")
+@keys_option
+def command(keys: Path) -> int:
+    """Say what this installation has: versions, lexer, policy, key directory, and what the purpose binding is worth.
+
+    Exit 2 where the policy or the key directory is there and does not work.
+    """
+    lines = [f"pii-guard {__version__}, Python {platform.python_version()} on {platform.system()}"]
+    lines += [f"  {name} {_version(name)}" for name in LIBRARIES]
+    policy, policy_works = _policy()
+    ring, keys_work = _keys(keys)
+    for line in [*lines, "lexer: NumPy", policy, ring]:
+        announce(line)
+    return 0 if policy_works and keys_work else 2
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "is missing; run pip install ."
+
+
+def _policy() -> tuple[str, bool]:
+    try:
+        path = find_policy(Path.cwd())
+        if path is None:
+            return "policy: none found here or above", True
+        policy = load(path)
+    except PolicyError as error:
+        return f"policy: {error.source}: " + "; ".join(error.problems), False
+    return f"policy: {path} ({len(policy.purposes)} purposes, {len(policy.fields)} field rules)", True
+
+
+def _keys(directory: Path) -> tuple[str, bool]:
+    if not directory.exists():
+        return f"keys: none at {directory}; `pii-guard keys init` makes a key directory", True
+    try:
+        records = Keyring.describe(directory)
+    except KeyringError as error:
+        return f"keys: {error}", False
+    return (
+        f"keys: {directory} ({len(records)} keys); purpose binding ADVISORY: whoever opens the directory opens every "
+        "purpose",
+        True,
+    )

@@ -1,0 +1,54 @@
+"""pii-guard find"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pii_guard import connectors
+from pii_guard.cli.options import kinds_of
+from pii_guard.cli.output import emit, terminal_width
+from pii_guard.connectors.base import reading
+from pii_guard.detectors import select
+from pii_guard.errors import UsageError
+from pii_guard.finder import find_in_stream
+from pii_guard.render import console, find
+
+__all__ = ["command"]
+
+TEXT_FORMATS = ("text", "csv", "ndjson")
+
+
+@click.command("find")
+@click.argument("file")
+@click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
+@click.option("--only", metavar="KIND,...", help="Look for these kinds alone.")
+@click.option("--except", "excluding", metavar="KIND,...", help="Do not look for these kinds.")
+def command(file: str, form: str, output: Path | None, only: str | None, excluding: str | None) -> int:
+    """Find personal data in one text FILE (`-`: standard input), line by line, with its place.
+
+    \b
+    pii-guard find notes.txt
+    git diff | pii-guard find - --format jsonl
+    """
+    detectors = select(kinds_of(only), kinds_of(excluding))
+    if file == "-":
+        with reading("standard input"):
+            hits = list(find_in_stream(sys.stdin.buffer, detectors))
+    else:
+        source = connectors.open(file)
+        if source.format not in TEXT_FORMATS:
+            raise UsageError(f"{file}: is no text ({source.format}); use `pii-guard scan`")
+        with reading(source.target), Path(file).open("rb") as stream:
+            hits = list(find_in_stream(stream, detectors))
+    if form == "jsonl":
+        text = "".join(find.jsonl(hits))
+    else:
+        color = output is None and console.use_color(sys.stdout, os.environ)
+        text = find.table(hits, width=terminal_width(), color=color)
+    emit(text, output)
+    return 0

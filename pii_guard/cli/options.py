@@ -1,0 +1,100 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pii_guard.errors import PolicyError, UsageError
+
+__all__ = [
+    "existing_policy",
+    "existing_targets",
+    "keys_option",
+    "kinds_of",
+    "passphrase",
+    "passphrase_option",
+    "policy_option",
+    "target_arguments",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+KEYS_VARIABLE, PASSPHRASE_VARIABLE = "PII_GUARD_KEYS", "PII_GUARD_PASSPHRASE"
+DEFAULT_KEYS = "pii-guard-keys"
+
+
+def existing_targets(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse a target that does not exist before the first one is read."""
+    from pii_guard import connectors
+
+    for target in [value] if isinstance(value, str) else value:
+        connectors.discover(target)  # looks whether it is there; reads nothing before it is iterated
+    return value
+
+
+def target_arguments(command: Command) -> Command:
+    argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...", callback=existing_targets)
+    return argument(command)
+
+
+def policy_option(command: Command) -> Command:
+    return click.option(
+        "--policy",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The policy file; by default the nearest pii-guard.toml above the target.",
+    )(command)
+
+
+def passphrase_option(command: Command) -> Command:
+    return click.option(
+        "--passphrase-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"Read the passphrase from the first line of this file, not from the variable {PASSPHRASE_VARIABLE}.",
+    )(command)
+
+
+def keys_option(command: Command) -> Command:
+    return click.option(
+        "--keys",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar=KEYS_VARIABLE,
+        default=DEFAULT_KEYS,
+        show_default=True,
+        help="The key directory.",
+        show_envvar=True,
+    )(command)
+
+
+def kinds_of(text: str | None) -> tuple[str, ...]:
+    """The kinds of a comma-separated option."""
+    return tuple(kind.strip() for kind in text.split(",") if kind.strip()) if text else ()
+
+
+def passphrase(file: Path | None) -> str | None:
+    """The passphrase from a file or the environment; None where neither is given. Never from the command line."""
+    if file is None:
+        return os.environ.get(PASSPHRASE_VARIABLE)
+    try:
+        line = file.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
+    except OSError as error:
+        raise UsageError(f"{file}: the passphrase cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: the passphrase is not UTF-8 text") from None
+    if not line:
+        raise UsageError(f"{file}: the first line, which should hold the passphrase, is empty")
+    return line
+
+
+def existing_policy(given: Path | None, start: Path) -> Path:
+    """The policy file to use. Raises PolicyError where there is none."""
+    from pii_guard.policy import find_policy
+
+    found = given or find_policy(start)
+    if found is None:
+        raise PolicyError(str(start), ["no pii-guard.toml here or above; write one, or name one with --policy"])
+    return found

@@ -1,0 +1,107 @@
+"""What commands have in common on the way out: messages on stderr, results on stdout or in a file, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pii_guard.errors import TargetError, WriteError
+from pii_guard.naming import safe_text
+from pii_guard.render import escape
+from pii_guard.scanner import Progress
+
+__all__ = ["announce", "emit", "say", "terminal_width", "watching"]
+
+
+def say(line: str) -> None:
+    """One line on stderr, without personal values and without control characters."""
+    print(f"pii-guard: {_shown(line)}", file=sys.stderr)
+
+
+def announce(line: str) -> None:
+    """The same on stdout, for what was done."""
+    emit(_shown(line) + "\n")
+
+
+def _shown(line: str) -> str:
+    return escape.terminal(safe_text(line))
+
+
+def terminal_width() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def emit(text: str, output: Path | None = None) -> None:
+    """Write a result to stdout, or to a file that appears whole or not at all. `text` is safe to show."""
+    data = text.encode("utf-8", "backslashreplace")
+    if output is None:
+        _to_stdout(data)
+        return
+    if not output.parent.is_dir():
+        raise TargetError(f"{output.parent}: no such directory; make it first")
+    try:
+        if output.exists() and not output.is_file():  # a device or a pipe: /dev/null must stay what it is
+            output.write_bytes(data)
+        else:
+            _replace(output.resolve(), data)  # a link stays a link
+    except OSError as error:
+        raise WriteError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: the reader has seen enough, and the exit code still says what was found
+        _discard_stdout()
+    except OSError as error:
+        _discard_stdout()
+        raise WriteError(f"the output could not be written: {error.strerror}") from None
+
+
+def _discard_stdout() -> None:
+    """Send what is left for stdout nowhere: the interpreter would try to write it again on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def watching(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A progress line with rate and time left on a terminal; None in a pipe or with --quiet."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        source = ""
+
+        def show(progress: Progress) -> None:
+            nonlocal source
+            if progress.source != source:
+                source = progress.source
+                bar.reset(task, total=progress.size, description=escape.terminal(source)[-40:])
+            bar.update(task, completed=progress.position)
+
+        yield show

@@ -1,0 +1,73 @@
+"""pii-guard scan"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pii_guard.cli.options import kinds_of, target_arguments
+from pii_guard.cli.output import emit, terminal_width, watching
+from pii_guard.detectors import select
+from pii_guard.errors import UsageError
+from pii_guard.model import Confidence
+from pii_guard.render import console, scan
+from pii_guard.scanner import scan_targets
+
+__all__ = ["command"]
+
+CONFIDENCES = [str(level) for level in Confidence]
+
+
+@click.command("scan")
+@target_arguments
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table", show_default=True
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
+@click.option("--only", metavar="KIND,...", help="Look for these kinds alone (pii-guard kinds lists them).")
+@click.option("--except", "excluding", metavar="KIND,...", help="Do not look for these kinds.")
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
+)
+@click.option(
+    "--fail-on", type=click.Choice(CONFIDENCES), help="Exit 1 on a finding of this confidence or a higher one."
+)
+@click.option("--show-values", is_flag=True, help="Show values unmasked; on a terminal only.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def command(
+    targets: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    only: str | None,
+    excluding: str | None,
+    exclude: tuple[str, ...],
+    fail_on: str | None,
+    show_values: bool,
+    quiet: bool,
+) -> int:
+    """Find personal data in TARGET... (files or directories).
+
+    Nothing is written and nothing leaves this machine. Samples are masked.
+
+    \b
+    pii-guard scan customers.csv
+    pii-guard scan exports/ --format json --output report.json
+    pii-guard scan exports/ --fail-on likely
+    """
+    if show_values and (form != "table" or output is not None or not sys.stdout.isatty()):
+        raise UsageError("--show-values shows values on a terminal only: no other --format, no --output, no pipe")
+    detectors = select(kinds_of(only), kinds_of(excluding), masked=not show_values)
+    with watching(quiet) as progress:
+        report = scan_targets(targets, detectors=detectors, exclude=exclude, progress=progress)
+    if form == "table":
+        color = output is None and console.use_color(sys.stdout, os.environ)
+        text = scan.table(report, width=terminal_width(), color=color)
+    else:
+        text = {"json": scan.json, "jsonl": scan.jsonl, "csv": scan.csv}[form](report)
+    emit(text, output)
+    if fail_on and any(finding.confidence >= Confidence[fail_on.upper()] for _, finding in report.findings):
+        return 1
+    return 0 if report.complete else 3
