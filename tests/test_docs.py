@@ -1,0 +1,84 @@
+"""What the documentation shows is what happens: doctests of modules and README, and README's sessions.
+
+After a wanted change of output run `PII_GUARD_UPDATE=1 pytest tests/test_docs.py` and read the difference.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from cli_runner import EXAMPLES, run
+
+import pii_guard
+
+ROOT = EXAMPLES.parent
+README = ROOT / "README.md"
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(pii_guard.__path__, "pii_guard.")
+    if not module.name.endswith("__main__")
+)
+SESSION = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory with the examples in it, as the working directory."""
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_hold(name: str) -> None:
+    """Every `>>>` in a docstring of the installed package gives what stands below it."""
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_the_modules_are_all_found() -> None:
+    """The walk above sees the packages that a link shows, too."""
+    assert {"pii_guard.scanner", "pii_guard.detectors.email", "pii_guard.connectors.parquet"} <= set(MODULES)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("page", ["README.md", "docs/FORMAT.md"])
+def test_the_python_of_a_page_holds(page: str) -> None:
+    """Every `>>>` in the pages for users gives what stands below it."""
+    found = doctest.testfile(str(ROOT / page), module_relative=False, encoding="utf-8")
+    assert found.failed == 0
+    assert found.attempted > 0
+
+
+def test_the_sessions_of_the_readme_hold(folder: Path) -> None:
+    """Every command in a console block prints what the README says, in one session from top to bottom."""
+
+    def replayed(session: re.Match[str]) -> str:
+        lines = []
+        for line in session[0].splitlines():
+            if line.startswith("$ pii-guard "):
+                result = run(*shlex.split(line)[2:], cwd=folder)
+                lines += [line, *(result.stdout + result.stderr).splitlines()]
+        return "\n".join(lines) + "\n"
+
+    text = README.read_text(encoding="utf-8")
+    shown = SESSION.sub(replayed, text)
+    if os.environ.get("PII_GUARD_UPDATE"):
+        README.write_text(shown, encoding="utf-8")
+    assert shown == text
+
+
+def test_every_command_and_its_help_is_in_the_readme_or_the_help() -> None:
+    """No command is undocumented."""
+    from pii_guard.cli import COMMANDS
+
+    text = README.read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert re.search(rf"pii-guard {name}\b|`{name}`", text) or name == "doctor", name
