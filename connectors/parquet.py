@@ -70,7 +70,8 @@ class ParquetTable(FileTable):
                 return
             self._check_frame()
             try:
-                with pq.ParquetFile(self.path, buffer_size=_READ_AHEAD) as file:
+                # pre_buffer keeps what it has read until the end of the file
+                with pq.ParquetFile(self.path, buffer_size=_READ_AHEAD, pre_buffer=False) as file:
                     yield file
             except OSError as error:
                 if "crypt" in str(error):  # a plain footer, but columns that need a key

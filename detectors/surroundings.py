@@ -30,7 +30,8 @@ def starting(tokens: Tokens, index: Index, prefixes: npt.NDArray[np.bool_]) -> I
     """The tokens at `index` whose first two digits are among `prefixes` (a table of 100); they must be in one group."""
     start = tokens.start[index]
     first, second = tokens.text.data[start] - 48, tokens.text.data[start + 1] - 48
-    return index[prefixes[first * 10 + second]]
+    found: Index = index[prefixes[first * 10 + second]]
+    return found
 
 
 def touches(tokens: Tokens, index: Index, letters: bytes) -> npt.NDArray[np.bool_]:

@@ -115,7 +115,7 @@ class Tokens:
     shape: npt.NDArray[np.int64]
     gaps: npt.NDArray[np.int64]
     mark: Index
-    blocks: tuple[int, int, int]
+    blocks: tuple[int, ...]
     """How many tokens each family has."""
     shapes: dict[int, Index]
     """Shape -> the number tokens that have it, ascending."""
