@@ -40,8 +40,7 @@ class MobilePhone:
     Legal basis
         Personal data (PIPA Art. 2); in transit and on staff PCs to be encrypted (Safety Measures Standard Art. 7).
     Known gaps
-        Numbers that lost their leading 0; full-width digits and dash look-alikes. A customer may have chosen the phone
-        number as a bank account number.
+        Numbers that lost their leading 0. A customer may have chosen the phone number as a bank account number.
     References
         libphonenumber metadata, region KR.
     """

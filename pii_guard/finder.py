@@ -12,8 +12,8 @@ from pii_guard.batches import leaves, normalise
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
 from pii_guard.connectors.lines import OVERLAP
 from pii_guard.detectors import select
-from pii_guard.engine.detection import WEAK, Detector, detect
-from pii_guard.engine.text import Text
+from pii_guard.engine.detection import Detector, locate
+from pii_guard.engine.text import Bytes, Index, Text
 from pii_guard.model import Confidence, Hit
 
 __all__ = ["find", "find_in_stream"]
@@ -60,30 +60,35 @@ def _find_in(batch: pa.RecordBatch, shift: int, detectors: Sequence[Detector]) -
         column = column.dictionary_decode()
     row_of = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) + shift
     (leaf,) = leaves(pa.RecordBatch.from_arrays([column], ["text"]))
-    for first, part, hits in detect(Text.of(leaf.values), detectors):
-        kept = [hit.where(hit.confidence > WEAK) for hit in hits]
-        if not any(map(len, kept)):
-            continue
-        row = np.concatenate([hit.row for hit in kept])
-        start = np.concatenate([hit.start for hit in kept])
-        end = np.concatenate([hit.end for hit in kept])
-        level = np.concatenate([hit.confidence for hit in kept])
-        kind = np.repeat(np.arange(len(detectors)), [len(hit) for hit in kept])
-        order = np.lexsort((start, row))
-        row, start, end, level, kind = row[order], start[order], end[order], level[order], kind[order]
-        characters = np.r_[0, np.cumsum((part.data & 0xC0) != 0x80)]  # characters that begin before each byte
-        head = characters[part.offsets[row]]
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.array(row_of[first + row]),
-                pa.array(characters[start] - head),
-                pa.array(characters[end] - head),
-                pa.array([detector.kind.id for detector in detectors]).take(pa.array(kind)),
-                pa.array(["possible", "likely", "certain"]).take(pa.array(level - 1)),
-                pa.array([detector.kind.personal for detector in detectors]).take(pa.array(kind)),
-            ],
-            schema=FIND_SCHEMA,
-        )
+    text = Text.of(leaf.values)
+    found = [(number, hits) for number, (_, hits) in enumerate(locate(text, detectors)) if len(hits)]
+    if not found:
+        return
+    row, start, end, level = (
+        np.concatenate([getattr(hits, name) for _, hits in found]) for name in ("row", "start", "end", "confidence")
+    )
+    kind = np.repeat([number % len(detectors) for number, _ in found], [len(hits) for _, hits in found])
+    order = np.lexsort((start, row))
+    row, start, end, level, kind = row[order], start[order], end[order], level[order], kind[order]
+    characters = _characters_before(text.data)
+    head = characters[text.offsets[row]]
+    yield pa.RecordBatch.from_arrays(
+        [
+            pa.array(row_of[row]),
+            pa.array(characters[start] - head),
+            pa.array(characters[end] - head),
+            pa.array([detector.kind.id for detector in detectors]).take(pa.array(kind)),
+            pa.array([str(level) for level in Confidence]).take(pa.array(level - Confidence.POSSIBLE)),
+            pa.array([detector.kind.personal for detector in detectors]).take(pa.array(kind)),
+        ],
+        schema=FIND_SCHEMA,
+    )
+
+
+def _characters_before(data: Bytes) -> Index:
+    """How many characters begin before each byte, and before the end."""
+    counted: Index = np.r_[0, np.cumsum((data & 0xC0) != 0x80)]
+    return counted
 
 
 def find_in_stream(file: BinaryIO, detectors: Sequence[Detector]) -> Iterator[Hit]:
@@ -101,14 +106,10 @@ def find_in_stream(file: BinaryIO, detectors: Sequence[Detector]) -> Iterator[Hi
         if end:
             yield from _located(pending, end, (line, column, start), detectors)
             lines = pending.count(b"\n", 0, end)
-            characters = _characters(pending[:end])
+            characters = int(_characters_before(np.frombuffer(pending, np.uint8)[:end])[-1])
             column = 0 if lines else column + characters
             line, start, pending = line + lines, start + characters, pending[end:]
     yield from _located(pending, len(pending), (line, column, start), detectors)
-
-
-def _characters(data: bytes) -> int:
-    return int(np.count_nonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80))
 
 
 def _located(data: bytes, end: int, place: tuple[int, int, int], detectors: Sequence[Detector]) -> Iterator[Hit]:
@@ -117,24 +118,22 @@ def _located(data: bytes, end: int, place: tuple[int, int, int], detectors: Sequ
     view = np.frombuffer(data, np.uint8)
     breaks = np.flatnonzero(view == ord("\n"))
     offsets = np.r_[0, breaks + 1, len(data)] if not data.endswith(b"\n") else np.r_[0, breaks + 1]
-    characters = np.r_[0, np.cumsum((view & 0xC0) != 0x80)]
+    characters = _characters_before(view)
     text = Text(view, offsets.astype(np.int64))
     found = []
-    for first, _, hits in detect(text, detectors):
-        shift = int(text.offsets[first])
-        for detector, hit in zip(detectors, hits, strict=True):
-            for row, begin, stop, level in zip(hit.row, hit.start, hit.end, hit.confidence, strict=True):
-                if level > WEAK and shift + begin < end:
-                    found.append((shift + int(begin), shift + int(stop), first + int(row), int(level), detector))
-    for begin, stop, row, level, detector in sorted(found, key=lambda hit: hit[:2]):
+    for detector, hits in locate(text, detectors):
+        for row, begin, stop, level in zip(hits.row, hits.start, hits.end, hits.confidence, strict=True):
+            if begin < end:
+                found.append((int(begin), int(stop), int(row), Confidence(level), detector.kind))
+    for begin, stop, row, confidence, kind in sorted(found, key=lambda hit: hit[:2]):
         inside = int(characters[begin] - characters[text.offsets[row]])
         yield Hit(
-            kind=detector.kind.id,
-            confidence=Confidence(level),
-            personal=detector.kind.personal,
+            kind=kind.id,
+            confidence=confidence,
+            personal=kind.personal,
             line=line + row + 1,
             column=inside + 1 + (column if row == 0 else 0),
             start=start + int(characters[begin]),
             end=start + int(characters[stop]),
-            masked=detector.kind.mask(data[begin:stop].decode(errors="replace")),
+            masked=kind.mask(data[begin:stop].decode(errors="replace")),
         )

@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 
 import pyarrow as pa
 
-from pii_guard.detectors import TABLE, select
-from pii_guard.engine.detection import WEAK, Detector, detect
+from pii_guard.detectors import select
+from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.headers import normalise
 from pii_guard.engine.text import Text
 
@@ -47,15 +47,14 @@ def _detectors() -> tuple[Detector, ...]:
 
 
 def _spans(text: str, shift: int) -> list[tuple[int, int, str]]:
-    found = []
+    if normalise(text) in _column_words():
+        return []
     encoded = text.encode(errors="replace")  # lone surrogates stand for one byte each, and so do question marks
-    for _, part, hits in detect(Text.of(pa.array([encoded], pa.binary())), _detectors()):
-        for kind, hit in zip(TABLE, hits, strict=True):
-            for start, end, confidence in zip(hit.start, hit.end, hit.confidence, strict=True):
-                if confidence > WEAK and normalise(text) not in _column_words():
-                    first = len(part.data[:start].tobytes().decode())
-                    found.append((shift + first, shift + first + len(part.data[start:end].tobytes().decode()), kind))
-    return found
+    return [
+        (shift + len(encoded[:start].decode()), shift + len(encoded[:end].decode()), detector.kind.id)
+        for detector, hits in locate(Text.of(pa.array([encoded], pa.binary())), _detectors())
+        for start, end in zip(hits.start, hits.end, strict=True)
+    ]
 
 
 def safe_name(name: str, position: int) -> tuple[str, Mapping[str, int]]:

@@ -13,12 +13,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pii_guard.engine.folding import fold
 from pii_guard.engine.lexer import lex
 from pii_guard.engine.text import Index, Text
 from pii_guard.engine.tokens import Tokens
 from pii_guard.model import MAX_SAMPLES, Confidence, Kind, KindTally
 
-__all__ = ["REJECTED", "WEAK", "ColumnRule", "Detector", "Hits", "Judgement", "detect", "tally"]
+__all__ = ["REJECTED", "WEAK", "ColumnRule", "Detector", "Hits", "Judgement", "detect", "locate", "tally"]
 
 REJECTED = -1
 """Not even the shape of the kind."""
@@ -96,11 +97,23 @@ class Hits:
 def detect(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[int, Text, list[Hits]]]:
     """(first row, part of the text, hits of each detector in it) for consecutive parts of `text`.
 
-    Hits with confidence WEAK are among them; of the others no two overlap.
+    A part is folded (`pii_guard.engine.folding`); positions of hits are in it, and `part.original` leads back. Hits
+    with confidence WEAK are among them; of the others no two overlap.
     """
     for first, part in text.chunks():
+        part = fold(part)
         tokens = lex(part)
         yield first, part, _disjoint([_hits(tokens, detector) for detector in detectors])
+
+
+def locate(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[Detector, Hits]]:
+    """The hits of each detector in `text` as it is, in parts; those with confidence WEAK are left out."""
+    for first, part, found in detect(text, detectors):
+        shift = text.offsets[first]
+        for detector, hits in zip(detectors, found, strict=True):
+            kept = hits.where(hits.confidence > WEAK)
+            start, end = part.original(kept.start, kept.end)
+            yield detector, Hits(kept.row + first, start + shift, end + shift, kept.confidence, kept.checked)
 
 
 def _hits(tokens: Tokens, detector: Detector) -> Hits:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Bytes", "Index", "Text", "scratch"]
+__all__ = ["Bytes", "Index", "Origin", "Text", "scratch"]
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Index: TypeAlias = npt.NDArray[np.int64]
@@ -34,6 +34,16 @@ def scratch(count: int, size: int) -> list[npt.NDArray[np.bool_]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the bytes of a folded text come from (`pii_guard.engine.folding`)."""
+
+    source: Index
+    """For each byte, its position in the text as it was."""
+    width: npt.NDArray[np.uint8]
+    """For each byte, how many bytes there it stands for, counted from that position."""
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """`data`: uint8 (n bytes), the values one after the other. `offsets`: int64 (rows + 1), from 0 to n.
 
@@ -42,7 +52,14 @@ class Text:
 
     data: Bytes
     offsets: Index
+    origin: Origin | None = None
     _begins: list[npt.NDArray[np.bool_]] = field(default_factory=list, compare=False, repr=False)
+
+    def original(self, start: Index, end: Index) -> tuple[Index, Index]:
+        """Spans of this text as spans of the text that it was folded from."""
+        if self.origin is None:
+            return start, end
+        return self.origin.source[start], self.origin.source[end - 1] + self.origin.width[end - 1]
 
     def begins(self) -> npt.NDArray[np.bool_]:
         """For every byte, and for the end: whether a value begins (or the last one ends) there. Made once."""
