@@ -29,10 +29,10 @@ def init(keys: Path, passphrase_file: Path | None) -> int:
     backups of the data.
     """
     secret = passphrase(passphrase_file)
-    if secret is not None:
-        say("remember: without this passphrase the data can never be read again, by anybody")
     Keyring.create(keys, secret)
     announce(f"made the key directory {keys}")
+    if secret is not None:
+        say("remember: without this passphrase the data can never be read again, by anybody")
     return 0
 
 

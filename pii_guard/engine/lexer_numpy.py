@@ -10,38 +10,44 @@ import numpy.typing as npt
 
 from pii_guard.engine.text import Bytes, Index, Text, scratch
 from pii_guard.engine.tokens import (
+    BORN_IN,
     GAP_BITS,
     GAPS,
     GROUP_BITS,
     MAX_DIGITS,
     MAX_GROUPS,
     MIN_DIGITS,
+    SHORT,
     TIGHT,
     Family,
     Tokens,
 )
+from pii_guard.engine.tokens import shape as shape_of
 
 __all__ = ["HANGUL_FIRST", "code_point", "lex_values", "syllable"]
 
 AT, BLANK = ord("@"), ord(" ")
 LONGEST_TRIM = 3
+LONGEST_GAP = max(map(len, GAPS))
 HANGUL_FIRST, HANGUL_LAST = 0xAC00, 0xD7A3
 HANGUL_SYLLABLES = range(2, 6)
 
 
 def _separators() -> tuple[Bytes, Bytes]:
-    """A class for every byte that occurs in a gap, and the gap for up to three classes in a row (base 8)."""
+    """A class for every byte that occurs in a gap, and the gap for up to four classes in a row (base 16)."""
     letters = sorted({byte for gap in GAPS for byte in gap})
     classes = np.zeros(256, np.uint8)
     classes[letters] = np.arange(1, len(letters) + 1)
-    table = np.zeros(8**3, np.uint8)
+    table = np.zeros(16**LONGEST_GAP, np.uint8)
     for text, gap in GAPS.items():
-        table[sum(int(classes[byte]) << (3 * place) for place, byte in enumerate(text))] = gap
+        table[sum(int(classes[byte]) << (4 * place) for place, byte in enumerate(text))] = gap
     return classes, table
 
 
 SEPARATOR, GAP_OF = _separators()
 
+LETTER = np.zeros(256, np.bool_)
+LETTER[[*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1)]] = True
 LOCAL, DOMAIN = 1, 2
 EMAIL_CLASS = np.zeros(256, np.uint8)
 for _char in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-":
@@ -53,14 +59,14 @@ for _char in b"_%+":
 def lex_values(text: Text) -> Tokens:
     """All tokens of a text. Time and memory are linear in its bytes (a few bytes of working memory for each)."""
     number, shapes, gap_codes, group_start = _numbers(text)
-    email, hangul = _emails(text), _hangul(text)
-    start = np.concatenate([number[0], email[0], hangul[0]])
-    end = np.concatenate([number[1], email[1], hangul[1]])
-    mark = np.concatenate([number[2], email[2], hangul[2]])
+    email, hangul, identifier = _emails(text), _hangul(text), _identifiers(text, group_start)
+    start, end, mark = (
+        np.concatenate([number[place], email[place], hangul[place], identifier[place]]) for place in range(3)
+    )
     numbers, emails = len(number[0]), len(email[0])
     shape = np.zeros(len(start), np.int64)
     shape[:numbers] = shapes
-    shape[numbers + emails :] = hangul[3]
+    shape[numbers + emails :] = np.concatenate([hangul[3], identifier[3]])
     gaps = np.zeros(len(start), np.int64)
     gaps[:numbers] = gap_codes
     before, after = _edges(text, start, end)
@@ -73,7 +79,7 @@ def lex_values(text: Text) -> Tokens:
         shape=shape,
         gaps=gaps,
         mark=mark,
-        blocks=(numbers, emails, len(hangul[0])),
+        blocks=(numbers, emails, len(hangul[0]), len(identifier[0])),
         shapes=_by_code(shapes),
         group_start=group_start,
     )
@@ -132,18 +138,18 @@ def _gap_codes(text: Text, start: Index, end: Index) -> Bytes:
         return code
     begins = text.begins()
     near = np.flatnonzero(SEPARATOR[text.data[end[:-1]]])  # most groups in texts have nothing behind them that joins
-    near = near[start[near + 1] - end[near] <= 3]
+    near = near[start[near + 1] - end[near] <= LONGEST_GAP]
     begin = end[near]
     width = start[near + 1] - begin
     key = SEPARATOR[text.data[begin]].astype(np.int64)
     key[begins[begin] | begins[start[near + 1]]] = 0
-    for place in (1, 2):
+    for place in range(1, LONGEST_GAP):
         longer = np.flatnonzero(width > place)
         if len(longer):
             position = begin[longer] + place
             letter = SEPARATOR[text.data[position]].astype(np.int64)
             letter[begins[position]] = 0
-            key[longer] = np.where((letter > 0) & (key[longer] > 0), key[longer] | (letter << (3 * place)), 0)
+            key[longer] = np.where((letter > 0) & (key[longer] > 0), key[longer] | (letter << (4 * place)), 0)
     code[near] = GAP_OF[key]
     return code
 
@@ -167,7 +173,10 @@ def _numbers(
     found: list[tuple[Index, Index, npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
     for count in range(1, MAX_GROUPS + 1):
         last = group + (count - 1)
-        whole = np.flatnonzero(~tight[last] & (total >= MIN_DIGITS))
+        enough = total >= MIN_DIGITS
+        if count in SHORT:
+            enough |= gaps == SHORT[count]
+        whole = np.flatnonzero(~tight[last] & enough)
         if len(whole):
             found.append((group[whole], last[whole], shape[whole], gaps[whole]))
         if count == MAX_GROUPS:
@@ -182,10 +191,55 @@ def _numbers(
         shape = shape[on] | (length[after] << (GROUP_BITS * count))
         gaps = gaps[on] | (code[after - 1].astype(np.int64) << (GAP_BITS * (count - 1)))
         group = group[on]
+    born = _birth_years(text, start, end, free & ~tight)
+    if len(born):
+        found.append((born, born, length[born], np.zeros(len(born), np.int64)))
     if not found:
-        return (none, none, none), none, none, none
+        return (none, none, none), none, none, start
     first, last, shape, gaps = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return (start[first], end[last], first), shape, gaps, start
+
+
+def _birth_years(text: Text, start: Index, end: Index, alone: npt.NDArray[np.bool_]) -> Index:
+    """The groups of two or four digits directly before 년생 (born in)."""
+    data, length = text.data, end - start
+    group = np.flatnonzero(alone & ((length == 2) | (length == 4)) & (end + len(BORN_IN) <= len(data)))
+    for place, byte in enumerate(BORN_IN):
+        group = group[(data[end[group] + place] == byte) & ~text.begins()[end[group] + place]]
+    return group
+
+
+def _identifiers(text: Text, start: Index) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
+    """(start, end, first digit, shape) of the identifier tokens, from where the groups of digits start."""
+    none = np.zeros(0, np.int64)
+    if not len(start):
+        return none, none, none, none
+    data, begins = text.data, text.begins()
+    first = start[(start > 0) & ~begins[start]]
+    first = first[LETTER[data[first - 1]]]
+    end = _group_end(text, first)
+    eight = end - first == 8
+    three = np.flatnonzero((end - first == 3) & (end + 1 < len(data)))
+    three = three[~begins[end[three]] & LETTER[data[end[three]]] & ~begins[end[three] + 1]]
+    second = end[three] + 1
+    second_end = _group_end(text, second)
+    four = second_end - second == 4
+    begin = np.concatenate([first[eight], first[three][four]])
+    finish = np.concatenate([end[eight], second_end[four]])
+    shapes = np.repeat([shape_of(8), shape_of(3, 4)], [int(eight.sum()), int(four.sum())])
+    return begin - 1, finish, begin, shapes
+
+
+def _group_end(text: Text, first: Index) -> Index:
+    """Where the run of digits that begins at each position ends, at most nine digits on."""
+    data, begins = text.data, text.begins()
+    end, on = first.copy(), np.arange(len(first))
+    for _ in range(9):
+        on = on[end[on] < len(data)]
+        place = end[on]
+        on = on[(data[place] - 48 < 10) & ((place == first[on]) | ~begins[place])]
+        end[on] += 1
+    return end
 
 
 def _emails(text: Text) -> tuple[Index, Index, Index]:
@@ -263,4 +317,4 @@ def syllable(data: Bytes, position: Index) -> npt.NDArray[np.int32]:
 
 
 assert len({int(gap) for gap in GAPS.values()}) < 1 << GAP_BITS  # noqa: S101 - a code must fit into its bits
-assert tuple(Family) == (0, 1, 2)  # noqa: S101 - the order of the blocks in `lex`
+assert tuple(Family) == (0, 1, 2, 3)  # noqa: S101 - the order of the blocks in `lex`

@@ -8,12 +8,15 @@ Number tokens
     `GAPS`. A hyphen or full stop alone is a *tight* gap: what it joins belongs together. The other gaps contain a
     blank, a bracket or a slash and are *loose*. A token is a window of 1 to 6 joined groups with 6 to 19 digits in all,
     that neither begins nor ends at a tight gap. So `02-123-4567 1588-1234` gives three tokens: either number, and both
-    in one (17 digits), which fits no kind.
+    in one (17 digits), which fits no kind. Fewer digits will do in the windows of `SHORT` (addresses of machines, dates
+    with 년 and 월) and for a group of two or four digits directly before 년생.
 E-mail tokens
     Around an at sign: the maximal run of `[A-Za-z0-9._%+-]` before it and `[A-Za-z0-9.-]` after it, neither empty; up
     to three trailing full stops or hyphens are cut.
 Hangul tokens
     A value that is nothing but 2 to 5 Hangul syllables with at most one blank inside.
+Identifier tokens
+    An ASCII letter with a group of 8 digits behind it, or with 3 digits, a letter and 4 digits.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class Family(enum.IntEnum):
     NUMBER = 0
     EMAIL = 1
     HANGUL = 2
+    IDENTIFIER = 3
 
 
 class Gap(enum.IntEnum):
@@ -55,6 +59,8 @@ class Gap(enum.IntEnum):
     SPACE_OPEN = 8
     DOT_SPACE = 9
     CLOSE_HYPHEN = 10
+    YEAR = 11
+    MONTH = 12
 
 
 GAPS: dict[bytes, Gap] = {
@@ -70,8 +76,13 @@ GAPS: dict[bytes, Gap] = {
     b" (": Gap.SPACE_OPEN,
     b". ": Gap.DOT_SPACE,
     b")-": Gap.CLOSE_HYPHEN,
+    "년".encode(): Gap.YEAR,
+    "년 ".encode(): Gap.YEAR,
+    "월".encode(): Gap.MONTH,
+    "월 ".encode(): Gap.MONTH,
 }
 TIGHT = (Gap.HYPHEN, Gap.DOT)
+BORN_IN = "년생".encode()
 
 
 def shape(*lengths: int) -> int:
@@ -97,14 +108,19 @@ def gaps(*kinds: Gap) -> int:
     return sum(int(kind) << (GAP_BITS * place) for place, kind in enumerate(kinds))
 
 
+SHORT = {4: gaps(Gap.DOT, Gap.DOT, Gap.DOT), 3: gaps(Gap.YEAR, Gap.MONTH)}
+"""Number of groups -> gaps with which fewer than `MIN_DIGITS` digits make a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """n tokens of one text, families in blocks (numbers, e-mails, Hangul); all arrays have length n.
+    """n tokens of one text, families in blocks (in the order of `Family`); all arrays have length n.
 
     `start`, `end`: int64 byte positions in `text.data`. `before`, `after`: the byte that touches the token within its
-    value, 0 at the edge of the value. `shape`, `gaps`: number tokens as above; Hangul tokens have the number
-    of syllables as their shape. `mark`: a number's first group (index into `group_start`), an e-mail's at sign (byte
-    position), a Hangul token's blank (byte position, -1 without one).
+    value, 0 at the edge of the value. `shape`, `gaps`: number tokens as above; Hangul tokens have the number of
+    syllables as their shape, identifiers the lengths of their groups. `mark`: a number's first group (index into
+    `group_start`), an e-mail's at sign (byte position), a Hangul token's blank (byte position, -1 without one), an
+    identifier's first digit (byte position).
     """
 
     text: Text

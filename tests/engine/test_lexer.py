@@ -20,8 +20,26 @@ from pii_guard.engine.tokens import Family, Tokens, groups, shape
 
 NUMBERS = ["0", "12", "010", "1234", "5678", "900101", "1000006", "4111111111111111", "1" * 20]
 SEPARATORS = ["-", " ", ".", ")", "/", "- ", " - ", ") ", " (", "(", ". ", ")-", ",", ":", "--", "\0", "\n"]
-LATIN = ["a", "Z", "_", "%", "+", "@", "@@", ".com", "hong", "example.com", "..", "-."]
-OTHERS = ["홍", "길동", "로", "가나다라", "힣", "ㄱ", "똠", "é", "日", "\U0001f600", "\u1112\u1169"]
+LATIN = ["a", "Z", "M123A4567", "S12345678", "_", "%", "+", "@", "@@", ".com", "hong", "example.com", "..", "-."]
+OTHERS = [
+    "년",
+    "월 ",
+    "년생",
+    "90",
+    "1990년 1월 1일",
+    "8.8.8.8",
+    "홍",
+    "길동",
+    "로",
+    "가나다라",
+    "힣",
+    "ㄱ",
+    "똠",
+    "é",
+    "日",
+    "\U0001f600",
+    "\u1112\u1169",
+]
 PIECES = st.sampled_from([*NUMBERS, *SEPARATORS, *LATIN, *OTHERS])
 VALUES = st.one_of(
     st.lists(PIECES, max_size=14).map(lambda parts: "".join(parts).encode()),

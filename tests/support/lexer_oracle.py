@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from pii_guard.engine.tokens import GAPS, MAX_DIGITS, MAX_GROUPS, MIN_DIGITS, TIGHT, Gap, gaps, shape
+from pii_guard.engine.tokens import BORN_IN, GAPS, MAX_DIGITS, MAX_GROUPS, MIN_DIGITS, SHORT, TIGHT, Gap, gaps, shape
 
 GROUP = re.compile(rb"[0-9]+")
 LOCAL = re.compile(rb"[A-Za-z0-9._%+-]+\Z")
@@ -23,6 +23,7 @@ def tokens(value: bytes) -> list[Token]:
     return sorted(
         [("number", start, end, code, joint, *edge(start, end)) for start, end, code, joint in numbers(value)]
         + [("email", start, end, 0, 0, *edge(start, end)) for start, end in emails(value)]
+        + [("identifier", start, end, code, 0, *edge(start, end)) for start, end, code in identifiers(value)]
         + [("hangul", 0, len(value), count, 0, 0, 0) for count in hangul(value)]
     )
 
@@ -35,7 +36,10 @@ def numbers(value: bytes) -> list[tuple[int, int, int, int]]:
         for last in range(first, min(first + MAX_GROUPS, len(runs))):
             inside = joints[first:last]
             lengths = [end - start for start, end in runs[first : last + 1]]
-            if Gap.NONE in inside or not MIN_DIGITS <= sum(lengths) <= MAX_DIGITS:
+            short = SHORT.get(len(lengths)) == gaps(*inside) or (
+                len(lengths) == 1 and lengths[0] in (2, 4) and value.startswith(BORN_IN, runs[first][1])
+            )
+            if Gap.NONE in inside or sum(lengths) > MAX_DIGITS or (sum(lengths) < MIN_DIGITS and not short):
                 continue
             outside = joints[first - 1 : first] if first else []
             outside += joints[last : last + 1]
@@ -43,6 +47,12 @@ def numbers(value: bytes) -> list[tuple[int, int, int, int]]:
                 continue
             found.append((runs[first][0], runs[last][1], shape(*lengths), gaps(*inside)))
     return found
+
+
+def identifiers(value: bytes) -> list[tuple[int, int, int]]:
+    eight = [(*hit.span(), shape(8)) for hit in re.finditer(rb"[A-Za-z][0-9]{8}(?![0-9])", value)]
+    mixed = re.finditer(rb"(?=([A-Za-z][0-9]{3}[A-Za-z][0-9]{4})(?![0-9]))", value)
+    return eight + [(*hit.span(1), shape(3, 4)) for hit in mixed]
 
 
 def emails(value: bytes) -> list[tuple[int, int]]:
