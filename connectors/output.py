@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 
 from pii_guard.connectors.base import os_reason
 from pii_guard.connectors.formats import FORMATS, Format, format_for_suffix
 from pii_guard.errors import PiiGuardError, TargetError, UsageError, WriteError
+from pii_guard.files import replacing
 
 __all__ = ["check_target", "write"]
 
@@ -29,7 +26,7 @@ def write(reader: pa.RecordBatchReader, target: str, *, overwrite: bool = False)
     format = check_target(target, overwrite=overwrite)
     path = Path(target)
     try:
-        with _replacing(path.resolve(), target, overwrite) as file:
+        with replacing(path, before=lambda: _still_free(path, target, overwrite)) as file:
             return format.load().write(reader, file, path.suffix.lower())
     except OSError as error:
         reason = os_reason(error)
@@ -59,29 +56,6 @@ def check_target(target: str, *, overwrite: bool = False) -> Format:
     return format
 
 
-@contextmanager
-def _replacing(path: Path, target: str, overwrite: bool) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends well, with its permissions; else it is removed."""
-    temporary = path.with_name(f".pii-guard-{secrets.token_hex(8)}.tmp")
-    mode = path.stat().st_mode & 0o777 if os.path.exists(path) else None
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if not overwrite and os.path.exists(path):
-            raise TargetError(f"{target}: was made by somebody else meanwhile; use --overwrite to replace it")
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot; the file itself is complete and in place
-            os.fsync(directory)
-    finally:
-        os.close(directory)
+def _still_free(path: Path, target: str, overwrite: bool) -> None:
+    if not overwrite and os.path.exists(path):
+        raise TargetError(f"{target}: was made by somebody else meanwhile; use --overwrite to replace it")

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pii_guard.errors import AuditError
-from pii_guard.keys.files import locked, sync_directory
+from pii_guard.files import sync_directory
+from pii_guard.keys.files import locked
 
 __all__ = ["Access", "AccessLog", "verify"]
 
@@ -141,7 +142,7 @@ def _line(**entries: Any) -> bytes:
 
 
 def _canonical(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _tail(file: IO[bytes]) -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.errors import UsageError
+from pii_guard.errors import PiiGuardError, ReadError, UsageError
 
 __all__ = ["MAX_MAP_KEYS", "ArrowData", "Leaf", "from_rows", "leaves", "normalise", "plain_type"]
 
@@ -113,10 +113,13 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
         try:
             columns.append(pa.array(values))
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            columns.append(
-                pa.array([value if value is None or isinstance(value, str) else str(value) for value in values])
-            )
-    return pa.RecordBatch.from_arrays(columns, names=[str(name) for name in names])
+            columns.append(pa.array([None if value is None else _unicode(str(value)) for value in values], pa.string()))
+    return pa.RecordBatch.from_arrays(columns, names=[_unicode(str(name)) for name in names])
+
+
+def _unicode(text: str) -> str:
+    """Lone surrogates have no UTF-8; a question mark stands for each."""
+    return text.encode(errors="replace").decode()
 
 
 def _reader(data: object) -> pa.RecordBatchReader:
@@ -125,13 +128,16 @@ def _reader(data: object) -> pa.RecordBatchReader:
     if isinstance(data, pa.RecordBatch):
         return pa.RecordBatchReader.from_batches(data.schema, [data])
     if isinstance(data, ArrowStream):
+        name = type(data).__name__
         try:
             return pa.RecordBatchReader.from_stream(data)
-        except pa.ArrowException:  # its message may quote a value
+        except pa.ArrowException:  # its message may quote a value, and so may those of other libraries
             raise UsageError(
-                f"a column of this {type(data).__name__} holds values of several types; "
+                f"a column of this {name} holds values of several types; "
                 "give each column one type first, for instance frame[name].astype('string')"
             ) from None
+        except Exception as error:  # noqa: BLE001 - whatever the library that made the object raises
+            raise ReadError("(data)", f"this {name} gives no Arrow stream ({type(error).__name__})") from None
     if (
         isinstance(data, Sequence)
         and not isinstance(data, str | bytes)
@@ -149,7 +155,8 @@ def _reader(data: object) -> pa.RecordBatchReader:
 def normalise(data: ArrowData) -> pa.RecordBatchReader:
     """A reader over `data` with plain types and batches of at most 65,536 rows; it streams, one batch at a time.
 
-    Field and schema metadata are kept. Raises UsageError for an object that is no Arrow data.
+    Field and schema metadata are kept. Raises UsageError for an object that is no Arrow data;
+    reading on raises ReadError where the stream breaks.
 
     >>> import pyarrow as pa
     >>> normalise([{"phone": "010-1234-5678"}, {"phone": None}]).read_all().num_rows
@@ -160,8 +167,24 @@ def normalise(data: ArrowData) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, _rechunk(_plain_batches(reader, schema), schema))
 
 
-def _plain_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
+def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches of a reader, whose errors may come from any library and quote values."""
+    rows = 0
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except PiiGuardError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            raise ReadError("(data)", f"the stream broke after {rows:,} rows ({type(error).__name__})") from None
+        rows += batch.num_rows
+        yield batch
+
+
+def _plain_batches(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in _read(reader):
         if not batch.num_columns:
             yield batch
             continue

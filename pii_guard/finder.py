@@ -14,6 +14,7 @@ from pii_guard.connectors.lines import OVERLAP
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.text import Bytes, Index, Text
+from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Hit
 
 __all__ = ["find", "find_in_stream"]
@@ -45,13 +46,23 @@ def find(
     21
     """
     detectors = select(only, excluding)
-    column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
+    column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else _column(texts)
     batches = normalise(pa.table({"text": column}))
     rows, found = 0, []
     for batch in batches:
         found += list(_find_in(batch, rows, detectors))
         rows += batch.num_rows
     return pa.Table.from_batches(found, FIND_SCHEMA)
+
+
+def _column(texts: object) -> pa.Array:
+    if not isinstance(texts, Sequence) or isinstance(texts, str | bytes):
+        raise UsageError(f"find takes a list of texts or an Arrow column, not {type(texts).__name__}")
+    odd = next((type(text).__name__ for text in texts if not (text is None or isinstance(text, str))), None)
+    if odd is not None:
+        raise UsageError(f"find takes texts, and one of these is of type {odd}")
+    clean = (None if text is None else text.encode(errors="replace") for text in texts)  # lone surrogates have no UTF-8
+    return pa.array(clean, pa.large_binary())
 
 
 def _find_in(batch: pa.RecordBatch, shift: int, detectors: Sequence[Detector]) -> Iterator[pa.RecordBatch]:

@@ -17,9 +17,10 @@ from pii_guard.detectors import select
 from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UnprotectedDataError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Confidence, ScanReport, Tag
+from pii_guard.naming import safe_name
 from pii_guard.policy import Policy, assign, load
 from pii_guard.protection import PlannedField, encrypted_columns, plan, protect_batches, reveal_batches
-from pii_guard.scanner import TableScan, scan_data
+from pii_guard.scanner import TableScan, scan_data, unique_names
 from pii_guard.tags import did_you_mean, read_tag
 
 __all__ = ["Guard"]
@@ -93,20 +94,27 @@ class Guard:
         that do not open.
         """
         reader = normalise(data)
+        try:
+            return self._revealed(reader, {"purpose": purpose, "actor": actor or _account(), "task": task})
+        except BaseException:
+            reader.close()  # files behind it are closed now, not when the exception is forgotten
+            raise
+
+    def _revealed(self, reader: pa.RecordBatchReader, subject: Mapping[str, str]) -> pa.RecordBatchReader:
+        purpose = subject["purpose"]
         first = list(_take_one(reader))
         columns = encrypted_columns(first[0]) if first else {}
         ids = sorted({key_id for found in columns.values() for key_id in found})
-        subject = {"purpose": purpose, "actor": actor or _account(), "task": task}
         names: dict[int, str] = {}
         try:
             if purpose not in self.policy.purposes:
                 known = did_you_mean(purpose, self.policy.purposes)
                 raise PurposeRefusedError(f"the policy declares no purpose {purpose!r}{known}")
-            names = {index: self._field_of(reader.schema.field(index), found) for index, found in columns.items()}
+            names = {index: self._field_of(reader.schema, index, found) for index, found in columns.items()}
             for key_id in ids:
                 self.keys.decryption_key(key_id, purpose)
         except PurposeRefusedError:
-            fields = [self._field_of(reader.schema.field(index), found) for index, found in columns.items()]
+            fields = [self._field_of(reader.schema, index, found) for index, found in columns.items()]
             self.audit.refused(**subject, fields=fields, key_ids=ids)
             raise
 
@@ -131,18 +139,19 @@ class Guard:
 
         return pa.RecordBatchReader.from_batches(schema, released())
 
-    def _field_of(self, column: pa.Field, ids: tuple[bytes, ...]) -> str:
+    def _field_of(self, schema: pa.Schema, index: int, ids: tuple[bytes, ...]) -> str:
         """The logical field that a column's keys are bound to, as their records say; a tag that differs is an error."""
         fields = {self.keys.record(key_id).field for key_id in ids}
-        tag = read_tag(column)
+        tag = read_tag(schema.field(index))
+        shown = safe_name(unique_names(schema)[index], index + 1)[0]
         if tag is not None and tag.field:
             fields.add(tag.field)
         if len(fields) > 1:
             raise KeyringError(
-                f"column {column.name!r} is tagged or mixed as several fields ({', '.join(sorted(fields))}); "
+                f"column {shown} is tagged or mixed as several fields ({', '.join(sorted(fields))}); "
                 "correct the tag, or protect the data again from its source"
             )
-        return fields.pop() if fields else column.name
+        return fields.pop() if fields else shown
 
 
 def _take_one(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

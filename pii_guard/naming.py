@@ -20,6 +20,8 @@ from pii_guard.engine.text import Text
 __all__ = ["examine", "safe_name", "safe_text"]
 
 HANGUL = re.compile("[\uac00-\ud7a3]+")
+NUMBER = re.compile(r"\d(?:[-. ]?\d){8,}")
+"""A run of nine digits and more is no name of a column: an account number says what it is by its context only."""
 
 
 @lru_cache(maxsize=4096)
@@ -68,12 +70,13 @@ def safe_name(name: str, position: int) -> tuple[str, Mapping[str, int]]:
     ('customer_phone', {})
     """
     spans = examine(name)
-    if not spans:
+    if not spans and not NUMBER.search(name):
         return name, {}
     counts: dict[str, int] = {}
     for _, _, kind in spans:
         counts[kind] = counts.get(kind, 0) + 1
-    return _replaced(name, [(start, end, f"<{kind}#{position}>") for start, end, kind in spans]), counts
+    shown = _replaced(name, [(start, end, f"<{kind}#{position}>") for start, end, kind in spans])
+    return NUMBER.sub(f"<number#{position}>", shown), counts
 
 
 def safe_text(text: str) -> str:

@@ -27,9 +27,8 @@ class PlannedField:
     """What happens to one column: `encrypt` it, or `keep` it as it is, and why."""
 
     index: int
-    name: str
-    """As in the schema; it may be a value. `shown` is safe to show."""
     shown: str
+    """Its name as in the report, safe to show."""
     tag: Tag | None
     action: str
     why: str
@@ -43,16 +42,16 @@ def plan(schema: pa.Schema, report: ScanReport, tags: Mapping[str, Tag]) -> tupl
     """
     planned, nested = [], []
     columns = [safe_name(name, place)[0] for place, name in enumerate(unique_names(schema), 1)]
-    for index, column in enumerate(schema):
+    for index in range(len(schema)):
         own = [field for field in report.fields if field.segments[0] == columns[index]]
         top = next((field for field in own if len(field.segments) == 1), None)
         tag = tags.get(logical_field(top.field)) if top else None
         nested += [field for field in own if field is not top and _encrypted(tags.get(logical_field(field.field)))]
         if _encrypted(tag):
-            planned.append(PlannedField(index, column.name, columns[index], tag, "encrypt", _why(top, tag)))
+            planned.append(PlannedField(index, columns[index], tag, "encrypt", _why(top, tag)))
         else:
             why = f"left in the clear: {tag.reason}" if tag and tag.reason else "no personal data found, no rule"
-            planned.append(PlannedField(index, column.name, columns[index], tag, "keep", why))
+            planned.append(PlannedField(index, columns[index], tag, "keep", why))
     open_ = [field for field in report.fields if not _settled(field, tags.get(logical_field(field.field)))]
     if open_:
         raise UnprotectedDataError(_advice(open_))
@@ -113,7 +112,7 @@ def protect_batches(
                 fields[field.index] = write_tag(fields[field.index], field.tag)
             continue
         tag = field.tag
-        key = keyring.encryption_key(tag.field or field.name, tag.retention or "", tag.purposes)
+        key = keyring.encryption_key(tag.field or field.shown, tag.retention or "", tag.purposes)
         keys[field.index] = key
         column = fields[field.index]
         kind = tag.type or str(column.type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,7 @@ from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector, detect, tally
 from pii_guard.engine.text import Text
 from pii_guard.engine.verdict import findings
-from pii_guard.errors import PiiGuardError, ReadError
+from pii_guard.errors import PiiGuardError, ReadError, TargetError
 from pii_guard.model import (
     Coverage,
     FieldPath,
@@ -34,6 +35,8 @@ from pii_guard.naming import safe_name, safe_text
 from pii_guard.tags import read_tag
 
 __all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets", "unique_names"]
+
+PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +234,15 @@ def scan_targets(
     """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on."""
     parts: list[ScanReport] = []
     rows = 0
+    seen: set[str] = set()  # a file that is named twice, or by a link, is counted once
     for target in targets:
         for found in connectors.discover(target, exclude=exclude):
             if isinstance(found, NotExamined):
                 parts.append(ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),)))
             elif isinstance(found, OutOfScope):
                 parts.append(ScanReport(out_of_scope={found.reason: 1}))
-            else:
+            elif (path := os.path.realpath(found.target)) not in seen:
+                seen.add(path)
                 parts.append(_scan_source(found, detectors, progress, rows))
                 rows += parts[-1].coverage.rows
     return merge(*parts)
@@ -304,5 +309,12 @@ def scan(
     """
     detectors = select(only, excluding)
     if isinstance(target, str | os.PathLike):
-        return scan_targets([os.fspath(target)], detectors=detectors)
+        path = os.fspath(target)
+        try:
+            return scan_targets([path], detectors=detectors)
+        except TargetError:
+            if PATH_LIKE.fullmatch(path) and safe_text(path) == path:
+                raise
+        # what was handed in by mistake may be the data itself: it is not repeated
+        raise TargetError("the target is no file or directory; pii_guard.find searches texts")
     return scan_data(target, table=table, detectors=detectors)

@@ -6,12 +6,9 @@ tag that cannot be understood is an error, never an absent tag: a field whose ta
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
-import os
 import re
-import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +18,7 @@ import pyarrow as pa
 import tomli_w
 
 from pii_guard.errors import PolicyError, WriteError
+from pii_guard.files import replacing
 from pii_guard.model import FieldPath, Tag
 
 __all__ = [
@@ -238,26 +236,10 @@ def save_sidecar(path: Path, tags: Mapping[str, Tag]) -> None:
         fields[name] = members
     text = _HEADER + tomli_w.dumps({"version": VERSION, "fields": fields})
     try:
-        _replace(path, text.encode())
+        data = text.encode()
+        with replacing(path) as file:
+            file.write(data)
     except UnicodeEncodeError:
         raise PolicyError(str(path), ["a field name is not valid Unicode and TOML cannot hold it; rename it"]) from None
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror}; the tags were not saved") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write by way of a temporary file beside `path`, so that a crash or a full disk leaves the old file whole."""
-    path = path.resolve()  # a link stays a link
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o7777)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

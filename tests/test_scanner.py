@@ -166,6 +166,14 @@ def test_a_broken_file_keeps_what_was_read_and_is_named(tmp_path: Path) -> None:
     assert [finding.confidence for _, finding in report.findings] == [Confidence.CERTAIN]
 
 
+def test_a_file_named_twice_is_counted_once(tmp_path: Path) -> None:
+    """A folder and a file in it, or the same file again, give the report of the folder."""
+    (tmp_path / "a.csv").write_text("phone\n010-1234-5678\n")
+    once = scan_targets([str(tmp_path)], detectors=select())
+    again = scan_targets([str(tmp_path), str(tmp_path / "a.csv"), str(tmp_path / "a.csv")], detectors=select())
+    assert again == once
+
+
 def test_progress_ends_at_the_size_of_each_source(tmp_path: Path) -> None:
     """Bytes read reach the size, rows are counted over all sources."""
     for name in ("a.csv", "b.csv"):

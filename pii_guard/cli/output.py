@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pii_guard.errors import TargetError, WriteError
+from pii_guard.files import replacing
 from pii_guard.naming import safe_text
 from pii_guard.render import escape
 from pii_guard.scanner import Progress
@@ -48,7 +48,8 @@ def emit(text: str, output: Path | None = None) -> None:
         if output.exists() and not output.is_file():  # a device or a pipe: /dev/null must stay what it is
             output.write_bytes(data)
         else:
-            _replace(output.resolve(), data)  # a link stays a link
+            with replacing(output) as file:
+                file.write(data)
     except OSError as error:
         raise WriteError(f"{output}: cannot be written: {error.strerror}") from None
 
@@ -67,19 +68,6 @@ def _to_stdout(data: bytes) -> None:
 def _discard_stdout() -> None:
     """Send what is left for stdout nowhere: the interpreter would try to write it again on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pii_guard.errors import KeyringError
+from pii_guard.files import replacing
 
-__all__ = ["check_private", "locked", "read_private", "sync_directory", "write_durably"]
+__all__ = ["check_private", "locked", "read_private", "write_durably"]
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -44,30 +45,13 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable. Nothing to do on Windows, which cannot open a directory."""
-    if sys.platform != "win32":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def write_durably(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, all or nothing, on disk before this returns. Raises OSError.
 
     One temporary name per file: call it under the lock of that file. What a crash leaves there is overwritten.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
+    with replacing(path, mode=PRIVATE_FILE, temporary=path.with_name(path.name + ".tmp")) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
 
 
 def check_private(path: Path, status: os.stat_result) -> None:

@@ -17,8 +17,9 @@ from typing import Self
 from pii_guard.crypto.key import ColumnKey, MarkerKey, Mode
 from pii_guard.crypto.secret import Handle, Secret
 from pii_guard.errors import KeyringError, PurposeRefusedError, UsageError, WrongPassphraseError
+from pii_guard.files import sync_directory
 from pii_guard.keys.document import Document, KeyRecord, PassphraseRoot, Record, SecretRoot
-from pii_guard.keys.files import check_private, locked, read_private, sync_directory, write_durably
+from pii_guard.keys.files import check_private, locked, read_private, write_durably
 from pii_guard.keys.opening import add_record, new_document, open_column_key, open_marker_key, opens
 from pii_guard.keys.wrapping import new_passphrase_root, root_from_passphrase, root_from_text, root_to_text
 

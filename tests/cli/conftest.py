@@ -1,0 +1,30 @@
+"""A folder with a policy that covers every field, and a key directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli_runner import run
+
+POLICY = """\
+version = 1
+
+[purposes.delivery]
+title = "Delivery of goods"
+
+[retention.contract]
+period = "P5Y"
+
+[[fields]]
+match = "*.*phone*"
+purposes = ["delivery"]
+retention = "contract"
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    (tmp_path / "pii-guard.toml").write_text(POLICY, encoding="utf-8")
+    assert run("keys", "init", cwd=tmp_path).code == 0
+    return tmp_path
