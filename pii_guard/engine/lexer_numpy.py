@@ -91,6 +91,8 @@ def _edges(text: Text, start: Index, end: Index) -> tuple[Bytes, Bytes]:
     if not len(start):
         return none, none
     before, after = text.data[start - 1], text.data[np.minimum(end, len(text.data) - 1)]
+    for touching in (before, after):
+        touching[touching - 48 < 10] = ord("0")
     begins = text.begins()
     return np.where(begins[start], none, before), np.where(begins[end], none, after)
 

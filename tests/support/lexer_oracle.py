@@ -18,7 +18,8 @@ Token = tuple[str, int, int, int, int, int, int]
 
 def tokens(value: bytes) -> list[Token]:
     def edge(start: int, end: int) -> tuple[int, int]:
-        return (value[start - 1] if start else 0, value[end] if end < len(value) else 0)
+        before, after = value[start - 1] if start else 0, value[end] if end < len(value) else 0
+        return (48 if 48 <= before <= 57 else before, 48 if 48 <= after <= 57 else after)
 
     return sorted(
         [("number", start, end, code, joint, *edge(start, end)) for start, end, code, joint in numbers(value)]
