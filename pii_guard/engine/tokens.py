@@ -117,10 +117,10 @@ class Tokens:
     """n tokens of one text, families in blocks (in the order of `Family`); all arrays have length n.
 
     `start`, `end`: int64 byte positions in `text.data`. `before`, `after`: the byte that touches the token within its
-    value, 0 at the edge of the value, `0` for any digit. `shape`, `gaps`: number tokens as above; Hangul tokens have the number of
-    syllables as their shape, identifiers the lengths of their groups. `mark`: a number's first group (index into
-    `group_start`), an e-mail's at sign (byte position), a Hangul token's blank (byte position, -1 without one), an
-    identifier's first digit (byte position).
+    value, 0 at the edge of the value, `0` for any digit. `shape`, `gaps`: number tokens as above; Hangul tokens have
+    the number of syllables as their shape, identifiers the lengths of their groups. `mark`: a number's first group
+    (index into `group_start`), an e-mail's at sign (byte position), a Hangul token's blank (byte position, -1 without
+    one), an identifier's first digit (byte position).
     """
 
     text: Text
