@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "scan": "find personal data in files and directories",
+    "explain": "say why a field was judged as it was, with the figures",
     "find": "find personal data in one text, with its place",
     "check": "fail on personal data that is unencrypted or untagged",
     "tag": "write down what each field holds, why it is kept and how long",

@@ -1,0 +1,50 @@
+"""pii-guard explain"""
+
+from __future__ import annotations
+
+import click
+
+from pii_guard.cli.options import existing_targets
+from pii_guard.cli.output import emit, watching
+from pii_guard.detectors import select
+from pii_guard.engine.headers import names_kind
+from pii_guard.errors import UsageError
+from pii_guard.model import FieldReport
+from pii_guard.render.explain import explain
+from pii_guard.scanner import scan_targets
+from pii_guard.tags import did_you_mean, logical_field
+
+__all__ = ["command"]
+
+
+@click.command("explain")
+@click.argument("target", callback=existing_targets)
+@click.option("--field", "field", required=True, metavar="FIELD", help="PATH, TABLE.PATH or SOURCE::TABLE::PATH.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def command(target: str, field: str, quiet: bool) -> int:
+    """Say why a field of TARGET was judged as it was, with the figures.
+
+    \b
+    pii-guard explain customers.csv --field phone
+    """
+    with watching(quiet) as progress:
+        report = scan_targets([target], detectors=select(), progress=progress)
+    found = [item for item in report.fields if field in _names(item)]
+    if not found:
+        known = [name for item in report.fields for name in _names(item)[:2]]
+        raise UsageError(f"no field {field} in {target}{did_you_mean(field, known)}")
+    emit("\n".join(explain(item, _named(item)) for item in found))
+    return 0 if report.complete else 3
+
+
+def _names(report: FieldReport) -> tuple[str, str, str]:
+    return report.field.path, logical_field(report.field), str(report.field)
+
+
+def _named(report: FieldReport) -> list[str]:
+    names = [segment for segment in report.segments if segment not in ("[]", "{}", "{keys}")]
+    return [
+        detector.kind.id
+        for detector in select()
+        if names and names_kind(names[-1], detector.headers, detector.column.unless)
+    ]
