@@ -7,7 +7,7 @@ text), cuts large batches and joins small ones. `leaves` walks a batch down to i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -82,18 +82,53 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """One array cast to its plain type. Buffers are shared where nothing has to change."""
+    """One array in its plain type. Buffers are shared where nothing has to change.
+
+    From the inside out: Arrow's casts refuse many encodings inside of lists and maps, and give list views the elements
+    of other rows or none (pyarrow 26).
+    """
+    kind = array.type
     if isinstance(array, pa.ExtensionArray):
         return _plain(array.storage)
-    if pa.types.is_run_end_encoded(array.type):
-        return _plain(pc.run_end_decode(array))
-    target = plain_type(array.type)
-    if target == array.type:
+    if pa.types.is_run_end_encoded(kind):
+        rows = np.arange(array.offset, array.offset + len(array))
+        return _plain_child(array.values).take(pa.array(np.searchsorted(array.run_ends, rows, side="right")))
+    target = plain_type(kind)
+    if target == kind:
         return array
+    if pa.types.is_dictionary(kind):
+        entries = _plain_child(array.dictionary)
+        if pa.types.is_dictionary(target):
+            return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), entries)
+        return entries.take(array.indices)
     if pa.types.is_struct(target):
         children = [_plain_child(child) for child in array.flatten()]
         return pa.StructArray.from_arrays(children, fields=list(target), mask=array.is_null())
+    if _is_list(kind):
+        lengths = pc.list_value_length(array).fill_null(0)
+        return pa.LargeListArray.from_arrays(
+            _offsets(lengths, np.int64), _plain_child(array.flatten()), type=target, mask=array.is_null()
+        )
+    if pa.types.is_map(kind):
+        keys, items, lengths = _entries(array)
+        return pa.MapArray.from_arrays(_offsets(lengths, np.int32), keys, items, type=target, mask=array.is_null())
     return array.cast(target)
+
+
+def _offsets(lengths: npt.ArrayLike, kind: type[np.integer[Any]]) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(kind))
+
+
+def _entries(array: pa.Array) -> tuple[pa.Array, pa.Array, npt.NDArray[np.int64]]:
+    """Keys and items of the maps that are not null, plain, and how many of them each map has."""
+    offsets = array.offsets.to_numpy().astype(np.int64)
+    first, last = int(offsets[0]), int(offsets[-1])  # a sliced map hands out the children of the whole array
+    keys, items = (_plain_child(child.slice(first, last - first)) for child in (array.keys, array.items))
+    lengths, valid = np.diff(offsets), array.is_valid().to_numpy(zero_copy_only=False)
+    if not valid.all():
+        inside = pa.array(np.flatnonzero(np.repeat(valid, lengths)))
+        keys, items, lengths = keys.take(inside), items.take(inside), np.where(valid, lengths, 0)
+    return keys, items, lengths
 
 
 def _plain_child(array: pa.Array) -> pa.Array:
@@ -133,8 +168,9 @@ def _reader(data: object) -> pa.RecordBatchReader:
             return pa.RecordBatchReader.from_stream(data)
         except pa.ArrowException:  # its message may quote a value, and so may those of other libraries
             raise UsageError(
-                f"a column of this {name} holds values of several types; "
-                "give each column one type first, for instance frame[name].astype('string')"
+                f"this {name} is no table that Arrow can read: each column needs one type "
+                "(for instance frame[name].astype('string')), at most 60 levels deep; "
+                "a single column goes into a table first"
             ) from None
         except Exception as error:  # noqa: BLE001 - whatever the library that made the object raises
             raise ReadError("(data)", f"this {name} gives no Arrow stream ({type(error).__name__})") from None
@@ -231,7 +267,7 @@ class Leaf:
     column: int
     segments: tuple[str, ...]
     type: pa.DataType
-    values: pa.Array
+    values: pa.Array = field(repr=False)
     rows: int
     metadata: Mapping[bytes, bytes] | None = None
 
@@ -258,8 +294,8 @@ def leaves(batch: pa.RecordBatch) -> Iterator[Leaf]:
 
     Raises UsageError for a type that Arrow cannot write as text.
     """
-    for number, (field, column) in enumerate(zip(batch.schema, batch.columns, strict=True)):
-        yield from _descend(number, (field.name,), _plain(column), field)
+    for number, (top, column) in enumerate(zip(batch.schema, batch.columns, strict=True)):
+        yield from _descend(number, (top.name,), _plain(column), top)
 
 
 def _descend(column: int, path: tuple[str, ...], array: pa.Array, field: pa.Field) -> Iterator[Leaf]:
@@ -272,29 +308,43 @@ def _descend(column: int, path: tuple[str, ...], array: pa.Array, field: pa.Fiel
     elif pa.types.is_map(kind):
         yield from _descend_map(column, path, array)
     elif pa.types.is_union(kind):
-        for number in range(kind.num_fields):
-            child = kind.field(number)
-            yield from _descend(column, (*path, child.name), _plain(array.field(number)), child)
+        rows = slice(array.offset, array.offset + len(array))  # pyarrow's `type_codes` and `offsets` ignore slices
+        _, codes, *offsets = array.buffers()
+        code = np.frombuffer(codes, np.int8)[rows]
+        for number, child in enumerate(kind):
+            chosen = np.flatnonzero(code == kind.type_codes[number])
+            if kind.mode == "dense":
+                chosen = np.frombuffer(offsets[0], np.int32)[rows][chosen].astype(np.int64)
+            values = _plain_child(array.field(number)).take(pa.array(chosen, pa.int64()))
+            yield from _descend(column, (*path, child.name), values, child)
     else:
         yield Leaf(column, path, field.type, _text(array), len(array), field.metadata)
 
 
 def _descend_map(column: int, path: tuple[str, ...], array: pa.Array) -> Iterator[Leaf]:
-    entries = array.drop_null()
-    keys, items = _plain_child(entries.keys), _plain_child(entries.items)
-    if len(entries):  # a sliced map hands out the children of the whole array
-        first, last = entries.offsets[0].as_py(), entries.offsets[-1].as_py()
-        if len(keys) != last - first:
-            keys, items = keys.slice(first, last - first), items.slice(first, last - first)
-    names = _text(keys)
-    yield Leaf(column, (*path, "{keys}"), keys.type, names, len(keys))
+    keys, items, _ = _entries(array)
+    yield from _descend(column, (*path, "{keys}"), keys, array.type.key_field)
     item = array.type.item_field
-    distinct = pc.unique(names)
-    if len(distinct) > MAX_MAP_KEYS or not _is_text(distinct.type):
+    names = _names(keys)
+    if names is None:
         yield from _descend(column, (*path, "{}"), items, item)
         return
-    for name in distinct:
+    for name in pc.unique(names):
         yield from _descend(column, (*path, name.as_py()), items.filter(pc.equal(names, name)), item)
+
+
+def _names(keys: pa.Array) -> pa.Array | None:
+    """Keys of maps as names of fields; None where they are no valid text, or very many."""
+    if pa.types.is_nested(keys.type):
+        return None
+    names = _text(keys)
+    if len(names) != len(keys) or not _is_text(names.type) or pc.count_distinct(names).as_py() > MAX_MAP_KEYS:
+        return None
+    try:
+        names.validate(full=True)
+    except pa.ArrowInvalid:  # names are text, and these are not UTF-8
+        return None
+    return names
 
 
 def _text(array: pa.Array) -> pa.Array:
@@ -310,6 +360,18 @@ def _text(array: pa.Array) -> pa.Array:
     if pa.types.is_null(kind) or pa.types.is_interval(kind) or pa.types.is_struct(kind):
         return pa.array([], pa.string())  # intervals have no text form in Arrow; the struct is one without fields
     try:
-        return array.cast(pa.string())
+        if pa.types.is_floating(kind):
+            return _float_text(array.cast(pa.float64()))
+        if pa.types.is_timestamp(kind):
+            array = array.cast(pa.timestamp(kind.unit))  # the name of a time zone may be unknown here
+        text = array.cast(pa.string())
+        return pc.replace_substring_regex(text, r"\.0+\z", "") if pa.types.is_decimal(kind) else text
     except pa.ArrowException:
         raise UsageError(f"a column of type {kind} has no text form; cast it to text first") from None
+
+
+def _float_text(array: pa.Array) -> pa.Array:
+    """Whole numbers in digits: a column of integers with nulls is one of floats in pandas, and Arrow writes 4.1e+15."""
+    whole = pc.and_(pc.equal(pc.trunc(array), array), pc.less(pc.abs(array), 2.0**63))
+    digits = pc.if_else(whole, array, 0.0).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(whole, digits, array.cast(pa.string()))

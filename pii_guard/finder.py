@@ -47,6 +47,8 @@ def find(
     """
     detectors = select(only, excluding)
     column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else _column(texts)
+    if pa.types.is_nested(column.type):
+        raise UsageError(f"find takes texts, not a column of type {column.type}; scan walks down such columns")
     batches = normalise(pa.table({"text": column}))
     rows, found = 0, []
     for batch in batches:

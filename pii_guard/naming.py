@@ -20,13 +20,20 @@ from pii_guard.engine.text import Text
 __all__ = ["examine", "safe_name", "safe_text"]
 
 HANGUL = re.compile("[\uac00-\ud7a3]+")
+LABELS = tuple("명일율률별시군구관")
+"""What labels and places end in (부서명, 변경일, 전주시): few names do, and a report has to call a column something."""
 NUMBER = re.compile(r"\d(?:[-. ]?\d){8,}")
 """A run of nine digits and more is no name of a column: an account number says what it is by its context only."""
+
+FEWEST_DIGITS = 4
+"""No value in ASCII without an at sign has fewer digits (8.8.8.8)."""
 
 
 @lru_cache(maxsize=4096)
 def examine(name: str) -> tuple[tuple[int, int, str], ...]:
     """(start, end, kind) of the personal values in a name, in characters, left to right, not overlapping."""
+    if name.isascii() and "@" not in name and sum(map(str.isdigit, name)) < FEWEST_DIGITS:
+        return ()  # nearly all names: no value is that plain
     spans = [*_spans(name, 0)]
     spans += [
         span
@@ -51,11 +58,13 @@ def _detectors() -> tuple[Detector, ...]:
 def _spans(text: str, shift: int) -> list[tuple[int, int, str]]:
     if normalise(text) in _column_words():
         return []
+    label = HANGUL.fullmatch(text) is not None and text.endswith(LABELS)
     encoded = text.encode(errors="replace")  # lone surrogates stand for one byte each, and so do question marks
     return [
         (shift + len(encoded[:start].decode()), shift + len(encoded[:end].decode()), detector.kind.id)
         for detector, hits in locate(Text.of(pa.array([encoded], pa.binary())), _detectors())
         for start, end in zip(hits.start, hits.end, strict=True)
+        if not (label and detector.kind.id == "person_name_ko")
     ]
 
 
