@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -22,11 +23,34 @@ if __name__ != "pii_guard.detectors":  # e.g. `import detectors`, or `pytest det
 TABLE: dict[str, tuple[str, str]] = {
     "email": ("email:Email", "e-mail addresses"),
     "kr_rrn": ("kr_rrn:ResidentNumber", "Korean resident registration numbers"),
+    "kr_alien_registration": ("kr_alien_registration:AlienRegistration", "Korean alien registration numbers"),
     "credit_card": ("credit_card:CreditCard", "payment card numbers"),
+    "kr_corporate_registration": (
+        "kr_corporate_registration:CorporateRegistration",
+        "Korean corporate registration numbers, not personal",
+    ),
+    "kr_business_registration": (
+        "kr_business_registration:BusinessRegistration",
+        "Korean business registration numbers, not personal",
+    ),
+    "ip_address": ("ip_address:IpAddress", "IP addresses, version 4 and 6"),
     "kr_phone_mobile": ("kr_phone_mobile:MobilePhone", "Korean mobile phone numbers"),
     "kr_phone_fixed": ("kr_phone_fixed:FixedPhone", "Korean fixed-line, internet (070) and personal (050x) numbers"),
+    "kr_phone_service": ("kr_phone_service:ServicePhone", "Korean service numbers (1588-, 080-), not personal"),
+    "kr_driver_license": ("kr_driver_license:DriverLicense", "Korean driver licence numbers"),
+    "kr_passport": ("kr_passport:Passport", "Korean passport numbers"),
     "kr_bank_account": ("kr_bank_account:BankAccount", "Korean bank account numbers, by context only"),
+    "kr_health_insurance": ("kr_health_insurance:HealthInsurance", "Korean health insurance numbers, by context only"),
+    "date_of_birth": ("date_of_birth:DateOfBirth", "dates of birth, by context only"),
     "person_name_ko": ("person_name_ko:KoreanName", "columns of Korean names"),
+    "person_name_roman": ("person_name_roman:RomanName", "columns of Korean names in Latin letters, by header"),
+    "kr_address": ("kr_address:Address", "columns of Korean addresses"),
+    "login_id": ("login_id:LoginId", "columns of login ids, by header"),
+    "password": ("password:Password", "columns of passwords and of their hashes, by header"),
+    "ci_di": ("ci_di:ConnectingInformation", "columns of Korean identity check results (CI, DI), by header"),
+    "cookie": ("cookie:Cookie", "columns of cookies, session and device ids, by header"),
+    "sensitive": ("sensitive:Sensitive", "columns of health, creed, biometrics and the like, by header"),
+    "kr_bank_name": ("kr_bank_name:BankName", "columns of names of Korean banks, not personal"),
 }
 """Kind -> (module:Class, what it finds). The order decides between equally good hits of one span."""
 
@@ -51,17 +75,19 @@ def select(only: Iterable[str] = (), excluding: Iterable[str] = (), *, masked: b
 
     `masked=False` gives detectors whose samples are the values themselves: for a person at a terminal who asked.
     """
+    if isinstance(only, str) or isinstance(excluding, str):
+        raise UsageError("kinds are given as a list, such as ['email']")
     wanted, unwanted = tuple(only), tuple(excluding)
     for kind in (*wanted, *unwanted):
         load(kind)
-    chosen = (load(kind) for kind in TABLE if (not wanted or kind in wanted) and kind not in unwanted)
-    return tuple(detector if masked else Unmasked(detector) for detector in chosen)
+    chosen = [load(kind) for kind in TABLE if (not wanted or kind in wanted) and kind not in unwanted]
+    if not chosen:
+        raise UsageError("no kind is left to look for")
+    return tuple(detector if masked else _unmasked(detector) for detector in chosen)
 
 
-class Unmasked:
-    """A detector whose kind masks nothing."""
-
-    def __init__(self, detector: Detector) -> None:
-        self.kind = replace(detector.kind, keep=None)
-        self.headers, self.column = detector.headers, detector.column
-        self.candidates, self.confirm = detector.candidates, detector.confirm
+def _unmasked(detector: Detector) -> Detector:
+    """The same detector with a kind that masks nothing."""
+    shown = copy(detector)
+    vars(shown)["kind"] = replace(detector.kind, keep=None)
+    return shown

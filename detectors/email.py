@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from pii_guard.detectors.surroundings import labelled, touches
+from pii_guard.detectors.surroundings import SYLLABLE, labelled, reach, touches
 from pii_guard.engine.detection import REJECTED, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Family, Tokens
@@ -16,7 +16,15 @@ __all__ = ["Email"]
 
 ATOM = r"[A-Za-z0-9_%+-]+"
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-ADDRESS = rf"\A{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+[A-Za-z]{{2,24}}\z"
+TOP = r"(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{1,59})"
+ADDRESS = rf"\A{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+{TOP}\z"
+LOCAL = rf"\A{ATOM}(?:\.{ATOM})*@"
+# Hangul top-level domains (IANA list, 2026-10): others would swallow the particle behind an address
+KOREAN_TOP = "(?:한국|닷컴|닷넷|삼성)"
+KOREAN_LABEL = rf"(?:[0-9A-Za-z-]|{SYLLABLE}){{1,63}}"
+KOREAN_DOMAIN = rf"{KOREAN_LABEL}(?:\.{KOREAN_LABEL}){{0,3}}\.(?:{KOREAN_TOP}|[A-Za-z]{{2,24}})"
+KOREAN_REST = rf"\.(?:{KOREAN_LABEL}\.){{0,3}}{KOREAN_TOP}"
+KOREAN_NAME = rf"{SYLLABLE}{{1,10}}"
 LONG_LABEL = r"@(?:.*\.)?[^.]{64}"
 # `icon@2x.png` is a picture, `app@db.internal` a host: endings that no top-level domain has (IANA list, 2026-10)
 ENDINGS = (
@@ -37,16 +45,18 @@ LONGEST_LOCAL, LONGEST_LABEL, LONGEST = 64, 63, 254  # RFC 5321, 4.5.3.1; RFC 10
 class Email:
     """What it finds
         Addresses of RFC 5321 form with a domain of two labels or more, also with a Korean particle glued on
-        (`hong@example.com으로`).
+        (`hong@example.com으로`); Korean domains (`gildong@example.한국`), written in ASCII (`xn--`) too; Hangul local
+        parts (`홍길동@example.com`), `possible` alone, since a word of the sentence may be glued on.
     What it must not find
         Handles (`@hong`), package versions (`left-pad@1.3.0`), picture names (`icon@2x.png`), repository addresses
         (`git@host:path`), user names and passwords in URLs, masked addresses.
     Legal basis
         Personal data (PIPA Art. 2); in transit and on staff PCs to be encrypted (Safety Measures Standard Art. 7).
     Known gaps
-        Quoted local parts; Korean top-level domains and Hangul local parts. Any top-level domain of letters passes.
+        Quoted local parts; local parts of Hangul and other characters mixed; Hangul on both sides of the at sign. Any
+        top-level domain of letters passes.
     References
-        RFC 5321 sections 4.1.2 and 4.5.3.1.
+        RFC 5321 sections 4.1.2 and 4.5.3.1; RFC 5890 and RFC 6531; IANA list of top-level domains.
     """
 
     kind = Kind("email", "e-mail address", keep=(1, 0))
@@ -63,7 +73,8 @@ class Email:
         confidence = np.full(len(index), REJECTED, np.int8)
         local, whole = tokens.mark[index] - tokens.start[index], tokens.end[index] - tokens.start[index]
         fits = np.flatnonzero((local <= LONGEST_LOCAL) & (whole <= LONGEST) & ~touches(tokens, index, b"@*"))
-        fits = fits[_matches(tokens, index[fits], ADDRESS)]
+        regular = _matches(tokens, index[fits], ADDRESS)
+        rest, fits = fits[~regular], fits[regular]
         confidence[fits] = Confidence.CERTAIN
         tail = tokens.end[index[fits]]
         doubtful = fits[IN_ENDINGS[tokens.text.data[tail - 2], tokens.text.data[tail - 1]]]
@@ -75,7 +86,27 @@ class Email:
         confidence[repository[_matches(tokens, index[repository], REPOSITORY_USER)]] = REJECTED
         in_url = fits[tokens.before[index[fits]] == ord(":")]
         confidence[in_url[labelled(tokens, index[in_url], IN_URL)]] = REJECTED
-        return Judgement(confidence)
+        start, end = _korean(tokens, index, rest, confidence)
+        return Judgement(confidence, start=start, end=end)
+
+
+def _korean(tokens: Tokens, index: Index, rest: Index, confidence: npt.NDArray[np.int8]) -> tuple[Index, Index]:
+    """Judge the candidates at `rest`, which are no addresses in ASCII; spans of all with the Hangul parts."""
+    start, end = tokens.start[index], tokens.end[index]
+    domain = rest[(tokens.after[index[rest]] == ord(".")) | (tokens.after[index[rest]] >= 0x80)]
+    domain = domain[_matches(tokens, index[domain], LOCAL)]
+    whole = end[domain] - 1 == tokens.mark[index[domain]]  # nothing in ASCII behind the at sign
+    for place, pattern in ((domain[whole], KOREAN_DOMAIN), (domain[~whole], KOREAN_REST)):
+        length = reach(tokens, index[place], behind=pattern, width=LONGEST_LABEL * 3)
+        end[place] += length
+        confidence[place[length > 0]] = Confidence.CERTAIN
+    local = rest[(start[rest] == tokens.mark[index[rest]]) & (tokens.before[index[rest]] >= 0x80)]
+    local = local[_matches(tokens, index[local], rf"\A@(?:{LABEL}\.)+{TOP}\z")]
+    local = local[~_matches(tokens, index[local], NOT_A_DOMAIN)]
+    length = reach(tokens, index[local], before=KOREAN_NAME)
+    start[local] -= length
+    confidence[local[length > 0]] = Confidence.POSSIBLE
+    return start, end
 
 
 def _matches(tokens: Tokens, index: Index, pattern: str) -> npt.NDArray[np.bool_]:

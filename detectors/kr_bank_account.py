@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
@@ -44,7 +46,15 @@ GROUPS = (
     (4, 4, 2),  # Kiwoom
 )
 BARE = tuple(shape(length) for length in range(10, 15))
-CODES = frozenset({*(shape(*lengths) for lengths in GROUPS), *BARE})
+LISTED = frozenset({*(shape(*lengths) for lengths in GROUPS), *BARE})
+# people group as they like: any three groups of an account's length will do behind a label, but not those of others
+OTHERS = {(3, 3, 4), (3, 4, 4), (4, 3, 4), (2, 4, 4), (3, 2, 5)}  # phones, business registrations
+FREE = frozenset(
+    shape(*lengths)
+    for lengths in product(range(2, 7), range(2, 8), range(2, 8))
+    if 10 <= sum(lengths) <= 14 and lengths not in OTHERS
+)
+CODES = LISTED | FREE
 PHONE_LIKE = shape(4, 4, 4)
 MOBILE_LIKE = shape(11)
 SEPARATORS = (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN)
@@ -59,6 +69,12 @@ NAMED = (
 DIRECT = r"(?:국민|우리|하나|기업|환불|급여)[\s:(]{0,3}\z"
 BEFORE = rf"(?:(?:{NAMED})[^0-9]{{0,40}}\z|{DIRECT})"
 BEHIND = r"\A\s{0,2}\(?\s?(?:국민|우리|하나|기업|신한|농협|카카오|토스|[가-힣]{1,5}은행|예금주)"
+
+# what else is said of accounts, and accounts that are no bank's
+NOT_NUMBERS = frozenset(
+    "id key seq type status created updated modified opened closed at on date time ts balance amount amt count gl aws "
+    "service user 잔액 금액 개설일 해지일 구분 상태".split()
+)
 
 
 class BankAccount:
@@ -81,7 +97,7 @@ class BankAccount:
         "계좌번호 계좌 입금계좌 환불계좌 급여계좌 가상계좌 통장번호 accountno acctno actno acntno bankaccount bankacct "
         "accountnumber refundaccount vaccount account".split()
     )
-    column = ColumnRule(hinted=0.6, unhinted=None)
+    column = ColumnRule(hinted=0.6, unhinted=None, unless=NOT_NUMBERS)
 
     def candidates(self, tokens: Tokens) -> Index:
         return tokens.with_shape(CODES)
@@ -94,7 +110,9 @@ class BankAccount:
         confidence[(code == PHONE_LIKE) & (first == ord("0"))] = REJECTED
         confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
         confidence[touches(tokens, index, b"*@+")] = REJECTED
+        unlisted = ~among(code, LISTED)
         open_ = np.flatnonzero((confidence == WEAK) & ~((code == MOBILE_LIKE) & (first == ord("0"))))
         named = labelled(tokens, index[open_], BEFORE, BEHIND, width=60)
         confidence[open_[named]] = Confidence.LIKELY
+        confidence[unlisted & (confidence == WEAK)] = REJECTED
         return Judgement(confidence)

@@ -34,7 +34,7 @@ class Form:
 
     lengths: tuple[int, ...]
     prefix: tuple[int, ...]
-    """Trunk 0, country code, or both."""
+    """Trunk 0, country code, or both; nothing for numbers without one, and where a spreadsheet dropped it."""
     area: int | None
     """Digits of the area or service code where a gap follows it; None where nothing separates it."""
 
@@ -56,11 +56,16 @@ Table: TypeAlias = dict[int, list[Form]]
 """Shape code -> the forms that have it."""
 
 
-def forms(national: Iterable[tuple[int, ...]]) -> Table:
-    """All ways to write national numbers with these groups (without the trunk 0; (2, 4, 4) is 10-1234-5678)."""
+def forms(national: Iterable[tuple[int, ...]], without_prefix: Iterable[tuple[int, ...]] = ()) -> Table:
+    """All ways to write national numbers with these groups (without the trunk 0; (2, 4, 4) is 10-1234-5678).
+
+    `without_prefix`: groups that also stand alone, without trunk 0 and country code.
+    """
     table: Table = {}
     for form in (form for groups in national for form in _forms(groups)):
         table.setdefault(form.code, []).append(form)
+    for groups in without_prefix:
+        table.setdefault(shape(*groups), []).append(Form(groups, (), None))
     return table
 
 
@@ -93,8 +98,8 @@ def judge(
 ) -> Judgement:
     """Confidence of phone numbers in the forms of `table`, their span with a leading `+` or bracket.
 
-    `valid(form, digits)` says which numbers the plan has; `digits` are those of the national number. `bare` is the
-    confidence of a number without separators and without a label.
+    `valid(form, digits)` says which numbers the plan has; `digits` are the first four of the national number. `bare` is
+    the confidence of a number without separators and without a label; without its 0 as well it is WEAK.
     """
     confidence = np.full(len(index), REJECTED, np.int8)
     plus = tokens.before[index] == ord("+")
@@ -102,7 +107,7 @@ def judge(
         part, sign = index[place], plus[place]
         level = np.full(len(part), REJECTED, np.int8)
         for form in table[code]:
-            digits = tokens.digits(part, code, len(form.prefix) + 3)
+            digits = tokens.digits(part, code, len(form.prefix) + 4)
             match = valid(form, digits[len(form.prefix) :])
             for number, digit in enumerate(form.prefix):
                 match &= digits[number] == digit
@@ -110,7 +115,8 @@ def judge(
                 grouped = Confidence.LIKELY if len(form.lengths) > 1 and form.lengths[0] <= 4 else REJECTED
                 level[match] = np.where(sign[match], np.int8(Confidence.CERTAIN), np.int8(grouped))
             else:
-                level[match] = Confidence.LIKELY if len(form.lengths) > 1 else bare
+                single = bare if form.prefix else WEAK
+                level[match] = Confidence.LIKELY if len(form.lengths) > 1 else single
                 level[match & sign] = REJECTED
         confidence[place] = level
     joint = tokens.gaps[index]

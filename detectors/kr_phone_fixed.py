@@ -9,17 +9,23 @@ from pii_guard.detectors.kr_numbering import Form, forms, judge, prefixes
 from pii_guard.detectors.surroundings import starting
 from pii_guard.engine.detection import WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Bytes, Index
-from pii_guard.engine.tokens import Tokens
+from pii_guard.engine.tokens import Tokens, shape
 from pii_guard.model import Kind
 
 __all__ = ["FixedPhone"]
 
 # groups of the national number without its 0: Seoul (2), other areas and 070, 050x
-TABLE = forms([(1, 3, 4), (1, 4, 4), (2, 3, 4), (2, 4, 4), (3, 3, 4), (3, 4, 4), (8,), (9,), (10,), (11,)])
+TABLE = forms(
+    [(1, 3, 4), (1, 4, 4), (2, 3, 4), (2, 4, 4), (3, 3, 4), (3, 4, 4), (8,), (9,), (10,), (11,)],
+    without_prefix=[(9,), (10,)],  # eight digits without the 0 of 02 would be dates
+)
 CODES = frozenset(TABLE)
-PREFIXES = prefixes(range(2, 8))
 AREAS = (31, 32, 33, 41, 42, 43, 44, 51, 52, 53, 54, 55, 61, 62, 63, 64)
 INTERNET, PERSONAL = 70, range(502, 509)
+PREFIXES = prefixes(range(2, 8))
+WITHOUT_0 = frozenset({shape(9), shape(10)})
+PREFIXES_WITHOUT_0 = np.zeros(100, np.bool_)
+PREFIXES_WITHOUT_0[[*range(21, 30), *AREAS, INTERNET, PERSONAL[0] // 10]] = True
 
 
 def valid(form: Form, digits: Bytes) -> npt.NDArray[np.bool_]:
@@ -41,13 +47,14 @@ def valid(form: Form, digits: Bytes) -> npt.NDArray[np.bool_]:
 class FixedPhone:
     """What it finds
         Numbers with an area code (02, 031 to 064), internet numbers (070) and personal or safe numbers (0502 to 0508),
-        separated or with the country code; bare digits only under a header or behind a label.
+        separated or with the country code; bare digits, also of nine or ten digits without the first 0, only under a
+        header or behind a label.
     What it must not find
         Area codes that do not exist (034, 056, 065), dates, times, account and registration numbers.
     Legal basis
         Personal data where the line is a person's (PIPA Art. 2).
     Known gaps
-        Office numbers cannot be told from private ones. Nationwide service numbers (1588-, 080-) are not looked for.
+        Office numbers cannot be told from private ones. Seven-digit Seoul numbers that lost their 0 look like dates.
     References
         libphonenumber metadata, region KR.
     """
@@ -60,7 +67,8 @@ class FixedPhone:
     column = ColumnRule()
 
     def candidates(self, tokens: Tokens) -> Index:
-        return starting(tokens, tokens.with_shape(CODES), PREFIXES)
+        whole = starting(tokens, tokens.with_shape(CODES), PREFIXES)
+        return np.concatenate([whole, starting(tokens, tokens.with_shape(WITHOUT_0), PREFIXES_WITHOUT_0)])
 
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         return judge(tokens, index, TABLE, valid, bare=WEAK)

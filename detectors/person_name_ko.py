@@ -24,16 +24,36 @@ TWO_SYLLABLES = "남궁 황보 제갈 사공 선우 서문 독고 동방".split(
 GIVEN = (
     "동민서지현준우진수영은정미경성호재훈상철희숙순옥연아윤하예도원태유주혜선나라빈솔별길광남덕명병보"
     "복승종창춘혁환균근규관권란래련록린문범봉석섭세신애언엽완용욱웅율인일임찬채초충택필학한향형홍후휘"
-    "흥건시온람름늘슬설담결겸루리"
+    "흥건시온람름늘슬설담결겸루리효"
 )
 # words that look like a name all the same, and the labels of name fields
 NOT_NAMES = frozenset(
-    "강아지 경영진 경영자 경제인 고구마 고객명 고객님 관리자 구성원 구성진 기본값 기준일 김치전 남성용 노숙자 "
-    "담당자 대표자 문예지 민원인 방정식 배송지 배수진 보호자 사용자 선수명 선정일 수령인 수취인 시리즈 신청인 "
-    "신청자 안전성 여성용 연락처 예금주 운영자 원수진 유동성 유효일 이메일 이미지 이용자 이자율 이정표 인원수 "
-    "임시용 작성자 정보원 정수기 정원수 조정자 조회수 주문일 주문자 주소지 주식회 주유소 주인공 진정성 차주명 "
-    "최우수 최우선 하반기 한국어 한정식 현미경 현재일 이용일 이용률 신규일 정산일 구매일 수정일 인증일 "
-    "최종일 환자명 회원명".split()
+    "강아지 강원도 마리아 용인시 남은수 동호수 방문수 사원수 소유주 우선주 유아수 이동수 이용수 하수도 경영진 "
+    "경영자 경제인 고구마 고객명 고객님 관리자 구성원 구성진 기본값 기준일 김치전 남성용 노숙자 담당자 대표자 "
+    "문예지 민원인 방정식 배송지 배수진 보호자 사용자 선수명 선정일 수령인 수취인 시리즈 신청인 신청자 안전성 "
+    "여성용 연락처 예금주 운영자 원수진 유동성 유효일 이메일 이미지 이용자 이자율 이정표 인원수 임시용 작성자 "
+    "정보원 정수기 정원수 조정자 조회수 주문일 주문자 주소지 주식회 주유소 주인공 진정성 차주명 최우수 최우선 "
+    "하반기 한국어 한정식 현미경 현재일 이용일 이용률 신규일 정산일 구매일 수정일 인증일 최종일 환자명 회원명".split()
+)
+# What stands in front of a name in a text, or behind it. A usual given name is asked for as well: of 2-syllable words
+# with a surname in front, every third has a title behind it somewhere (이번 위원회, 최근 학생).
+LABELS = (
+    "성명|이름|성함|예금주|고객명|회원명|수령인|수취인|받는\\s?(?:사람|분)|보내는\\s?(?:사람|분)|담당자?|신청[인자]|대표(?:자|이사)?|보호자|"
+    "작성자?|발신자?|수신자?|참조|환자명?|피해자|신고인|민원인|청구인|계약자|피보험자|책임자|본인"
+)
+TITLES = (
+    "님|씨|귀하|군|양|고객|회원|선생|과장|부장|차장|대리|사원|주임|팀장|이사|상무|전무|대표|사장|회장|원장|교수|박사|기자|변호사|매니저|"
+    "실장|본부장|국장|주무관|사무관|서기관|조사관|위원|의원|의사|간호사|약사|판사|검사|경위|경사|경감|순경|연구원|센터장|소장|학생|여사|"
+    "드림|올림"
+)
+NAME = rf"(?P<value>(?:{'|'.join(TWO_SYLLABLES)})[{GIVEN}]{{1,2}}|[{SURNAMES}][{GIVEN}]{{2}})"
+PARTICLES = "으로|로|에게|께서|께|한테|은|는|이|가|을|를|의|과|와|도|입니다|이고|이며"
+END = rf"(?:[^가-힣]|\z|(?:{PARTICLES})(?:[^가-힣]|\z))"
+IN_TEXT = (
+    rf"(?:{LABELS})\s?[:：(]?\s?{NAME}(?:{END}|{TITLES})",
+    rf"(?:\A|[^가-힣]){NAME}\s?(?:{TITLES})",
+    rf"(?:[가-힣]\s?[:：]\s?|[(]|[0-9][.]\s){NAME}(?:[^가-힣]|\z)",
+    rf"(?:\A|[^가-힣]){NAME}\s?[(]",
 )
 # what else has a name
 NOT_PERSONS = frozenset(
@@ -81,7 +101,9 @@ class KoreanName:
         "customername mbrnm membername holder acctholder depositor receiver recipient rcvernm sender "
         "contactname empnm nm kornm".split()
     )
-    column = ColumnRule(hinted=0.6, unhinted=0.7, sparse=False, unless=NOT_PERSONS)
+    patterns = IN_TEXT
+    never = NOT_NAMES
+    column = ColumnRule(hinted=0.6, unhinted=0.7, sure=0.3, sparse=False, unless=NOT_PERSONS)
 
     def candidates(self, tokens: Tokens) -> Index:
         block = tokens.family(Family.HANGUL)

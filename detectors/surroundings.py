@@ -9,7 +9,10 @@ import pyarrow.compute as pc
 from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import Tokens
 
-__all__ = ["among", "in_letters", "labelled", "starting", "touches"]
+__all__ = ["SYLLABLE", "among", "in_letters", "labelled", "reach", "starting", "touches"]
+
+SYLLABLE = r"(?:[\xea-\xed][\x80-\xbf][\x80-\xbf])"
+"""A Hangul syllable (U+AC00-D7A3, and a few unused code points around) in patterns over bytes."""
 
 
 def among(codes: npt.NDArray[np.int64], wanted: frozenset[int]) -> npt.NDArray[np.bool_]:
@@ -57,3 +60,20 @@ def labelled(
             match = match | pc.match_substring_regex(back, behind, ignore_case=True).to_numpy(zero_copy_only=False)
         found[surrounded] = match
     return found
+
+
+def reach(
+    tokens: Tokens, index: Index, *, before: str | None = None, behind: str | None = None, width: int = 48
+) -> Index:
+    """How many bytes of a pattern touch each token: `before` must match up to its start, `behind` from its end on.
+
+    0 where it does not match. Give one of the two; RE2 over bytes, case is ignored for ASCII. For values that go on
+    beyond what the lexer knows: the region in front of a licence number, the zone behind an address.
+    """
+    if not len(index):
+        return np.zeros(0, np.int64)
+    front, back = tokens.context(index, width)
+    around, pattern = (front, rf"(?i)(?P<part>{before})\z") if before else (back, rf"(?i)\A(?P<part>{behind})")
+    part = pc.struct_field(pc.extract_regex(around, pattern), "part")
+    length: Index = pc.fill_null(pc.binary_length(part), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return length
