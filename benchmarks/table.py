@@ -1,7 +1,7 @@
 """The synthetic table that the benchmarks share: 15 text columns of a Korean shop, with the hits known beforehand.
 
-Personal data fills six columns and 2 % of the comments; the other columns are what surrounds it in real tables. All is
-drawn from a fixed seed: names, addresses at example.com, numbers that belong to nobody.
+Personal data fills eight columns and 2 % of the comments; the other columns are what surrounds it in real tables. All
+is drawn from a fixed seed: names, addresses at example.com, numbers that belong to nobody.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ EXPECTED = {
     ("card", "credit_card"): 1.0,
     ("account", "kr_bank_account"): 1.0,
     ("rrn", "kr_rrn"): 1.0,
+    ("address", "kr_address"): 1.0,
+    ("session", "cookie"): 1.0,
     ("comment", "kr_phone_mobile"): 0.01,
     ("comment", "email"): 0.01,
 }

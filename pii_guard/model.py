@@ -52,17 +52,24 @@ class Protection(enum.StrEnum):
     """What protects the values of a field already."""
 
     PLAIN = "plain"
+    MASKED = "masked"
+    """Most of every value is starred out."""
+    HASHED = "hashed"
+    """Password hashes, or digests. A digest without a salt is no protection where the values can all be tried."""
+    ENCRYPTED = "encrypted"
+    """Ciphertext of something other than pii-guard, by its form."""
     TOKEN = "token"  # noqa: S105 - the name of a state, not a secret
     """Every value has the form of a pii-guard token: it looks encrypted; that it is, only a key proves."""
     MIXED = "mixed"
-    """Some values are tokens, others are plain."""
+    """Values in more than one of these states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of personal data. `id` is a promise: stable, never reused.
 
-    `keep` says how many characters a mask leaves at the start and at the end, at most two together; None masks nothing.
+    `keep` says how many characters a mask leaves at the start and at the end, at most two together; (0, 0) shows not
+    even the length or the punctuation, None masks nothing.
     """
 
     id: str
@@ -78,6 +85,8 @@ class Kind:
         """
         if self.keep is None:
             return value
+        if self.keep == (0, 0):
+            return "********"
         first, last = self.keep
         alnum = [position for position, char in enumerate(value) if char.isalnum()]
         if len(alnum) <= 2 * (first + last):  # too short for a part of it to say nothing
@@ -193,9 +202,25 @@ class FieldTally:
     bytes: int = 0
     tokens: int = 0
     """Values of the form of a pii-guard token; they are not searched for personal data."""
+    protected: Mapping[str, int] = field(default_factory=dict)
+    """What else protects values (`pii_guard.engine.protection.STATES`) -> how many; they are not searched either."""
     invalid: int = 0
     """Values that are not valid UTF-8; they are examined all the same."""
     kinds: Mapping[str, KindTally] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> int:
+        """Values that nothing protects."""
+        return self.examined - self.tokens - sum(self.protected.values())
+
+    @property
+    def states(self) -> Mapping[Protection, int]:
+        """How many values are in each state; only states that occur."""
+        found = {Protection.PLAIN: self.plain, Protection.TOKEN: self.tokens}
+        for name, count in self.protected.items():
+            state = Protection(name.partition("/")[0])
+            found[state] = found.get(state, 0) + count
+        return {state: count for state, count in found.items() if count}
 
     def __add__(self, other: FieldTally) -> FieldTally:
         kinds = dict(self.kinds)
@@ -206,9 +231,14 @@ class FieldTally:
             examined=self.examined + other.examined,
             bytes=self.bytes + other.bytes,
             tokens=self.tokens + other.tokens,
+            protected=_sum(self.protected, other.protected),
             invalid=self.invalid + other.invalid,
             kinds=kinds,
         )
+
+
+def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> Mapping[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in sorted({*left, *right})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +306,9 @@ class FieldReport:
 
     @property
     def protection(self) -> Protection:
-        if not self.tally.tokens:
-            return Protection.PLAIN
-        return Protection.TOKEN if self.tally.tokens == self.tally.examined else Protection.MIXED
+        """The one state of all values, or mixed; a field without values is plain."""
+        states = tuple(self.tally.states) or (Protection.PLAIN,)
+        return states[0] if len(states) == 1 else Protection.MIXED
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pii_guard import connectors
@@ -15,7 +17,11 @@ from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
 from pii_guard.connectors.base import OutOfScope, Source
 from pii_guard.crypto.token import find_tokens
 from pii_guard.detectors import select
-from pii_guard.engine.detection import Detector, detect, tally
+from pii_guard.engine.counting import tally, tally_values
+from pii_guard.engine.detection import Detector, detect, looks_at_values
+from pii_guard.engine.headers import names_kind
+from pii_guard.engine.neighbours import with_neighbours
+from pii_guard.engine.protection import GUESSABLE, is_hash, protected
 from pii_guard.engine.text import Text
 from pii_guard.engine.verdict import findings
 from pii_guard.errors import PiiGuardError, ReadError, TargetError
@@ -36,6 +42,8 @@ from pii_guard.tags import read_tag
 
 __all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets", "unique_names"]
 
+MARKS = ("[]", "{}", "{keys}")
+"""Parts of a path that are no names: elements, values and keys."""
 PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
 
 
@@ -49,6 +57,29 @@ class Progress:
     size: int | None
 
 
+DIGESTS = frozenset("hash hashed digest md5 sha sha1 sha256 sha512 해시 해쉬 해시값".split())
+"""Headers under which base64 of a digest's length is a digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the name of a field says before any value is seen."""
+
+    kinds: frozenset[str]
+    """The kinds that it names."""
+    hexadecimal: bool
+    """Whether hexadecimal digits of a digest's length are a digest here."""
+    base64: bool
+    """The same for base64."""
+
+    @classmethod
+    def of(cls, name: str, detectors: Sequence[Detector]) -> Self:
+        named = [detector for detector in detectors if names_kind(name, detector.headers, detector.column.unless)]
+        kinds = frozenset(detector.kind.id for detector in named)
+        base64 = bool(kinds & GUESSABLE) or names_kind(name, DIGESTS)
+        return cls(kinds, not any(detector.column.opaque for detector in named), base64)
+
+
 @dataclass(slots=True)
 class _Column:
     """One leaf field while it is counted."""
@@ -57,6 +88,7 @@ class _Column:
     safe: tuple[str, ...]
     named: Mapping[str, int]
     tag: Tag | None
+    header: _Header
     tally: FieldTally = field(default_factory=FieldTally)
 
 
@@ -70,14 +102,14 @@ class TableScan:
         self.rows = 0
         self.bytes = 0
         self._columns: dict[tuple[str, ...], _Column] = {}
-        self._keys: dict[tuple[str, ...], set[str]] = {}
+        self._names: dict[tuple[str, ...], dict[str, int]] = {}  # of the fields in a field: name -> place from 1
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count one batch; schemas may differ from batch to batch."""
         self.rows += batch.num_rows
         for leaf in leaves(batch.rename_columns(unique_names(batch.schema))):
             column = self._column(leaf)
-            counted = _tally(leaf.folded(), self.detectors)
+            counted = _tally(leaf.folded(), self.detectors, column.header)
             self.bytes += counted.bytes
             column.tally = column.tally + counted
 
@@ -85,30 +117,41 @@ class TableScan:
         segments = self._collapsed(leaf.segments)
         column = self._columns.get(segments)
         if column is None:
-            safe, named = _safe_segments(replace(leaf, segments=segments), self._columns)
+            safe, named = self._safe(segments)
             tag = read_tag(pa.field(leaf.segments[0], pa.null(), metadata=leaf.metadata)) if leaf.metadata else None
-            column = self._columns[segments] = _Column(str(leaf.type), safe, named, tag)
+            header = _Header.of(_own_name(safe), self.detectors)
+            column = self._columns[segments] = _Column(str(leaf.type), safe, named, tag, header)
         return column
 
     def _collapsed(self, segments: tuple[str, ...]) -> tuple[str, ...]:
         """The path under which a leaf is counted: objects with very many keys are counted under `{}`."""
-        for depth in range(1, len(segments)):
-            parent = segments[:depth]
-            if segments[depth] in ("[]", "{}", "{keys}"):
+        for depth, segment in enumerate(segments):
+            if segment in MARKS:
                 continue
-            known = self._keys.setdefault(parent, set())
-            if len(known) <= MAX_MAP_KEYS:
-                known.add(segments[depth])
-                if len(known) > MAX_MAP_KEYS:
+            parent = segments[:depth]
+            known = self._names.setdefault(parent, {})
+            if not parent or len(known) <= MAX_MAP_KEYS:
+                known.setdefault(segment, len(known) + 1)
+                if parent and len(known) > MAX_MAP_KEYS:
                     self._collapse(parent)
-            if len(known) > MAX_MAP_KEYS:
+            if parent and len(known) > MAX_MAP_KEYS:
                 segments = (*parent, "{}", *segments[depth + 1 :])
         return segments
+
+    def _safe(self, segments: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, int]]:
+        """The path, safe to show, and how many values of each kind its last name holds."""
+        safe: list[str] = []
+        named: Mapping[str, int] = {}
+        for depth, segment in enumerate(segments):
+            place = self._names.get(segments[:depth], {}).get(segment, 1)
+            shown, named = (segment, {}) if segment in MARKS else safe_name(segment, place)
+            safe.append(shown)
+        return tuple(safe), named
 
     def _collapse(self, parent: tuple[str, ...]) -> None:
         depth = len(parent)
         for segments in [key for key in self._columns if key[:depth] == parent and len(key) > depth]:
-            if segments[depth] in ("[]", "{}", "{keys}"):
+            if segments[depth] in MARKS:
                 continue
             column = self._columns.pop(segments)
             target = (*parent, "{}", *segments[depth + 1 :])
@@ -136,38 +179,33 @@ class TableScan:
                 tag=column.tag,
             )
             found.append(replace(report, findings=_findings(report, self.detectors)))
-        return tuple(found)
+        return with_neighbours(found, self.detectors)
+
+
+def _own_name(segments: tuple[str, ...]) -> str:
+    """The last name in a path: `emails` of `user.emails[]`."""
+    names = [segment for segment in segments if segment not in MARKS]
+    return names[-1] if names else ""
 
 
 def _findings(report: FieldReport, detectors: Sequence[Detector]) -> tuple[Finding, ...]:
-    names = [segment for segment in report.segments if segment not in ("[]", "{}", "{keys}")]
-    return findings(names[-1] if names else "", report.tally, detectors, report.protection)
+    return findings(_own_name(report.segments), report.tally, detectors, report.protection)
 
 
 def unique_names(schema: pa.Schema) -> list[str]:
     """The names of the columns; the second and later ones of one name get a number, for they are different fields."""
-    seen: dict[str, int] = {}
-    unique = []
+    given, times = set(schema.names), dict[str, int]()
+    unique: dict[str, None] = {}
     for name in schema.names:
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return unique
+        shown = name
+        while shown in unique or (shown != name and shown in given):
+            times[name] = times.get(name, 1) + 1
+            shown = f"{name}#{times[name]}"
+        unique[shown] = None
+    return list(unique)
 
 
-def _safe_segments(leaf: Leaf, known: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], Mapping[str, int]]:
-    """The path, safe to show, and how many values of each kind its last name holds."""
-    name, named = safe_name(leaf.segments[0], leaf.column + 1)
-    safe = [name]
-    for depth, segment in enumerate(leaf.segments[1:], 1):
-        siblings = dict.fromkeys(
-            key[depth] for key in known if key[:depth] == leaf.segments[:depth] and len(key) > depth
-        )
-        name, named = safe_name(segment, len({**siblings, segment: None}))
-        safe.append(name)
-    return tuple(safe), named
-
-
-def _tally(leaf: Leaf, detectors: Sequence[Detector]) -> FieldTally:
+def _tally(leaf: Leaf, detectors: Sequence[Detector], header: _Header) -> FieldTally:
     counts = leaf.counts()
     values = leaf.values
     if counts is not None:
@@ -179,31 +217,54 @@ def _tally(leaf: Leaf, detectors: Sequence[Detector]) -> FieldTally:
     weights = np.ones(len(text), np.int64) if counts is None else counts
     examined = int(weights[lengths > 0].sum())
     size = int((lengths * weights).sum())
+    looks_encrypted = find_tokens(values)
     tokens = 0
-    if len(text.data):
-        masked = find_tokens(values)
-        if masked.true_count:
-            plain = ~masked.to_numpy(zero_copy_only=False)
-            tokens = int(weights[~plain].sum())
-            values = values.filter(pa.array(plain))
-            text, weights = Text.of(values), weights[plain]
-            counts = None if counts is None else weights
-    kinds: dict[str, KindTally] = {}
-    for first, part, hits in detect(text, detectors):
-        for detector, hit in zip(detectors, hits, strict=True):
-            if len(hit):
-                part_counts = None if counts is None else counts[first : first + len(part)]
-                counted = tally(part, hit, detector.kind, part_counts)
-                kind = detector.kind.id
-                kinds[kind] = kinds[kind] + counted if kind in kinds else counted
+    states: dict[str, int] = {}
+    plain = np.ones(len(text), np.bool_)
+    if looks_encrypted.true_count:
+        plain = ~looks_encrypted.to_numpy(zero_copy_only=False)
+        tokens = int(weights[~plain].sum())
+    for state, rows in protected(text, hexadecimal=header.hexadecimal, base64=header.base64):
+        states[state] = states.get(state, 0) + int(weights[rows].sum())
+        plain[rows] = False
+    if not plain.all():
+        text, weights = text.take(np.flatnonzero(plain)), weights[plain]
+        counts = None if counts is None else weights
     return FieldTally(
         rows=leaf.rows,
         examined=examined,
         bytes=size,
         tokens=tokens,
-        invalid=text.invalid_rows(),
-        kinds=kinds,
+        protected=states,
+        invalid=int(weights[text.invalid()].sum()),
+        kinds=_kinds(text, counts, detectors, header, any(map(is_hash, states))),
     )
+
+
+def _kinds(
+    text: Text,
+    counts: npt.NDArray[np.int64] | None,
+    detectors: Sequence[Detector],
+    header: _Header,
+    hashed: bool,
+) -> dict[str, KindTally]:
+    """The tally of each kind in the plain values of a field. A kind that the header names, or whose hashes some values
+    may be, has one in any case: the verdict on it needs no hits, but has to know that it was looked for."""
+    kinds = {
+        detector.kind.id: KindTally()
+        for detector in detectors
+        if detector.kind.id in header.kinds or (detector.column.hashes and hashed)
+    }
+    whole = [detector for detector in detectors if looks_at_values(detector)]
+    for first, part, hits in detect(text, detectors):
+        weights = None if counts is None else counts[first : first + len(part)]
+        found = tally_values(part, whole, header.kinds, weights)
+        for detector, hit in zip(detectors, hits, strict=True):
+            if len(hit):
+                found[detector.kind.id] = tally(part, hit, detector.kind, weights)
+        for kind, counted in found.items():
+            kinds[kind] = kinds[kind] + counted if kind in kinds else counted
+    return kinds
 
 
 def scan_data(
@@ -212,7 +273,8 @@ def scan_data(
     """Scan Arrow data: anything that `pii_guard.batches.normalise` takes."""
     counted = TableScan(safe_text(source), safe_text(table), detectors)
     reader = normalise(data)
-    counted.add(pa.RecordBatch.from_pylist([], schema=reader.schema))  # columns of a table without rows count
+    empty = [pa.nulls(0, kind) for kind in reader.schema.types]
+    counted.add(pa.RecordBatch.from_arrays(empty, schema=reader.schema))  # columns of a table without rows count
     for batch in reader:
         counted.add(batch)
     return _report(counted, sources=1)
@@ -235,6 +297,7 @@ def scan_targets(
     parts: list[ScanReport] = []
     rows = 0
     seen: set[str] = set()  # a file that is named twice, or by a link, is counted once
+    names: dict[str, int] = {}  # two files whose names hold values are told apart by a number
     for target in targets:
         for found in connectors.discover(target, exclude=exclude):
             if isinstance(found, NotExamined):
@@ -243,15 +306,18 @@ def scan_targets(
                 parts.append(ScanReport(out_of_scope={found.reason: 1}))
             elif (path := os.path.realpath(found.target)) not in seen:
                 seen.add(path)
-                parts.append(_scan_source(found, detectors, progress, rows))
+                shown = safe_text(found.target)
+                if shown != found.target:
+                    names[shown] = names.get(shown, 0) + 1
+                    shown = shown if names[shown] == 1 else f"{shown}#{names[shown]}"
+                parts.append(_scan_source(found, shown, detectors, progress, rows))
                 rows += parts[-1].coverage.rows
     return merge(*parts)
 
 
 def _scan_source(
-    source: Source, detectors: Sequence[Detector], progress: Callable[[Progress], None] | None, rows: int
+    source: Source, shown: str, detectors: Sequence[Detector], progress: Callable[[Progress], None] | None, rows: int
 ) -> ScanReport:
-    shown = safe_text(source.target)
     parts = [ScanReport(coverage=Coverage(sources=1))]
     try:
         for table in source.tables():
@@ -274,6 +340,7 @@ def merge(*reports: ScanReport) -> ScanReport:
     """Several reports in one. Fields that occur in more than one are added up and judged anew, so that partial scans of
     a table (partitions, threads, a resumed run) give the report of the whole. Associative; the order is the data's."""
     fields: dict[FieldPath, FieldReport] = {}
+    partial: set[tuple[str, str]] = set()
     coverage = Coverage()
     not_examined: list[NotExamined] = []
     reasons: dict[str, int] = {}
@@ -282,13 +349,27 @@ def merge(*reports: ScanReport) -> ScanReport:
             known = fields.get(report.field)
             if known is not None:
                 report = replace(known, tally=known.tally + report.tally, tag=known.tag or report.tag)
-                report = replace(report, findings=_findings(report, select()))
+                partial.add((report.field.source, report.field.table))
             fields[report.field] = report
         coverage = coverage + part.coverage
         not_examined += part.not_examined
         for reason, count in part.out_of_scope.items():
             reasons[reason] = reasons.get(reason, 0) + count
-    return ScanReport(tuple(fields.values()), coverage, tuple(not_examined), reasons)
+    return ScanReport(_judged(tuple(fields.values()), partial), coverage, tuple(not_examined), reasons)
+
+
+def _judged(fields: tuple[FieldReport, ...], tables: Set[tuple[str, str]]) -> tuple[FieldReport, ...]:
+    """The same fields with those of `tables` (source, table) judged anew, neighbours included."""
+    if not tables:
+        return fields
+    detectors = select()
+    anew = {
+        report.field: replace(report, findings=_findings(report, detectors))
+        for report in fields
+        if (report.field.source, report.field.table) in tables
+    }
+    anew = {report.field: report for report in with_neighbours(tuple(anew.values()), detectors)}
+    return tuple(anew.get(report.field, report) for report in fields)
 
 
 def scan(

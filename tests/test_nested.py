@@ -87,13 +87,14 @@ def texts(data: Any) -> dict[tuple[str, ...], list[str]]:
 def test_leaves_are_those_of_a_walk(data: st.DataObject) -> None:
     """Lists, views, structs, maps, dictionaries and run ends in each other; slices; nulls at any depth."""
     kind = data.draw(TYPES)
-    rows = data.draw(st.lists(values(kind), max_size=6))
+    rows: list[Any] = data.draw(st.lists(values(kind), max_size=6))
     try:
         column = pa.array(rows, kind)
         column.validate(full=True)
     except (pa.ArrowException, TypeError, NotImplementedError):
         assume(False)  # pyarrow itself cannot make it
-    if rows and data.draw(st.booleans()):
+    encoded: bool = data.draw(st.booleans())
+    if rows and encoded:
         column = pa.RunEndEncodedArray.from_arrays(pa.array(range(1, len(rows) + 1), pa.int32()), column)
     first = data.draw(st.integers(0, len(rows)))
     last = data.draw(st.integers(first, len(rows)))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pii_guard.engine.protection import GUESSABLE, is_digest
 from pii_guard.engine.verdict import ENCRYPTED
 from pii_guard.model import Confidence, FieldPath, FieldReport, Finding, Protection, ScanReport, Tag
+from pii_guard.scanner import merge
 from pii_guard.tags import did_you_mean, logical_field, place_text
 
 if TYPE_CHECKING:  # a check without a policy needs no pydantic
     from pii_guard.policy import Policy
 
-__all__ = ["CheckResult", "Violation", "check", "exit_code"]
+__all__ = ["CheckResult", "Violation", "check", "exit_code", "joined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +93,18 @@ def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> 
     )
 
 
+SURE = (Confidence.LIKELY, Confidence.CERTAIN)
+
+
+def _personal(field: FieldReport, confidences: tuple[Confidence, ...]) -> list[Finding]:
+    return [finding for finding in field.findings if finding.personal and finding.confidence in confidences]
+
+
 def _plain(field: FieldReport, confidences: tuple[Confidence, ...]) -> list[Finding]:
     return [
         finding
-        for finding in field.findings
-        if finding.personal
-        and finding.confidence in confidences
-        and finding.protection is not Protection.TOKEN
-        and finding.kind != ENCRYPTED
+        for finding in _personal(field, confidences)
+        if finding.protection in (Protection.PLAIN, Protection.MIXED) and finding.kind != ENCRYPTED
     ]
 
 
@@ -107,15 +113,17 @@ def _exempt(tag: Tag) -> bool:
 
 
 def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
-    found = _plain(field, (Confidence.LIKELY, Confidence.CERTAIN))
-    examined, plain = field.tally.examined, field.tally.examined - field.tally.tokens
-    half_done = field.protection is Protection.MIXED  # a column with tokens in it was meant to be encrypted
+    found = _plain(field, SURE)
+    foreign = field.tally.states.get(Protection.ENCRYPTED, 0)
+    encrypted = field.tally.tokens + foreign
+    examined, plain = field.tally.examined, field.tally.examined - encrypted
+    half_done = encrypted > 0 and plain > 0  # a column with ciphertext in it was meant to be encrypted
     declared = tag.protection == "encrypt" and plain > 0
     if _exempt(tag) or not (found or half_done or declared):
         return
     words = []
     if half_done or (declared and not found):
-        words.append(f"{plain} of {examined} values are not tokens")
+        words.append(f"{plain} of {examined} values are not {'encrypted' if foreign else 'tokens'}")
     words += [
         f"{finding.kind} in the clear ({finding.confidence}, {finding.hits} of {finding.examined} values)"
         for finding in found
@@ -126,8 +134,7 @@ def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
 
 
 def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None) -> Iterator[Violation]:
-    personal = _plain(field, (Confidence.LIKELY, Confidence.CERTAIN)) or field.tally.tokens
-    if not (personal or tag.protection == "encrypt" or tag.kind):
+    if not (_personal(field, SURE) or tag.protection == "encrypt" or tag.kind):
         return
     if not tag.purposes:
         yield _violation("PG002", field, "nothing says why it is kept (purposes)", _rule_to_add(tag))
@@ -147,9 +154,22 @@ def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None) -> Iterator
 def _suspected(field: FieldReport, tag: Tag) -> Iterator[Violation]:
     if _exempt(tag):
         return
+    for finding in _personal(field, SURE):
+        if finding.protection is Protection.HASHED and finding.kind in GUESSABLE and _digests(field):
+            message = (
+                f"{finding.kind} as unsalted digests ({_digests(field)} of {finding.examined} values): reversible, all "
+                "such values can be tried"
+            )
+            yield _violation(
+                "PG001", field, message, f"encrypt the values instead of hashing them: {_rule_to_add(tag)}"
+            )
     for finding in _plain(field, (Confidence.POSSIBLE,)):
         message = f"may hold {finding.kind} (possible, {finding.hits} of {finding.examined} values)"
         yield _violation("PG001", field, message, f"if it does, {_rule_to_add(tag)}")
+
+
+def _digests(field: FieldReport) -> int:
+    return sum(count for state, count in field.tally.protected.items() if is_digest(state))
 
 
 def _unknown(
@@ -170,3 +190,13 @@ def _rule_to_add(tag: Tag) -> str:
 
 def _toml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def joined(results: Iterable[CheckResult]) -> CheckResult:
+    """Several checks in one: of targets that have policies of their own."""
+    parts = tuple(results)
+    return CheckResult(
+        tuple(sorted((item for part in parts for item in part.violations), key=_order)),
+        tuple(sorted((item for part in parts for item in part.warnings), key=_order)),
+        merge(*(part.report for part in parts)),
+    )

@@ -1,33 +1,52 @@
-"""From tokens to hits: the protocol of a detector, and the loop that runs detectors over a text.
+"""From tokens to hits: the protocols of detectors, and the loop that runs detectors over a text.
 
-A detector picks `candidates` (by shape), then `confirm`s them (check digit, calendar, ranges, context). Where the hits
-of two detectors overlap, the surer one stands, then the longer one, then the one that comes first in the table.
+A *span detector* picks `candidates` (by shape), then `confirm`s them (check digit, calendar, ranges, context). Where
+the hits of two detectors overlap, the surer one stands, then the longer one, then the one that comes first in the
+table; a hit of the very same span is still the shape of its kind, and becomes WEAK.
+
+A *value detector* says of whole values whether they may be of its kind. Such values have no shape of their own (login
+ids, names in Latin letters), so it looks at columns whose header names the kind, and elsewhere at values with one of
+its `heads` alone. Each value is judged by itself, so that counts do not depend on how a column is cut into batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pii_guard.engine.folding import fold
 from pii_guard.engine.lexer import lex
+from pii_guard.engine.patterns import flagged, spans
 from pii_guard.engine.text import Index, Text
-from pii_guard.engine.tokens import Tokens
-from pii_guard.model import MAX_SAMPLES, Confidence, Kind, KindTally
+from pii_guard.engine.tokens import Tokens, slices
+from pii_guard.engine.whole_values import Heads
+from pii_guard.model import Confidence, Kind
 
-__all__ = ["REJECTED", "WEAK", "ColumnRule", "Detector", "Hits", "Judgement", "detect", "locate", "tally"]
+__all__ = [
+    "REJECTED",
+    "WEAK",
+    "ColumnRule",
+    "Detector",
+    "Hits",
+    "Judgement",
+    "SpanDetector",
+    "ValueDetector",
+    "detect",
+    "locate",
+    "looks_at_values",
+]
 
 REJECTED = -1
 """Not even the shape of the kind."""
 WEAK = 0
 """A shape that counts only in a column of such values, or under a header that names the kind; never a hit by itself."""
-
-BLANKS = np.zeros(256, np.bool_)
-BLANKS[[9, 10, 11, 12, 13, 32]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +61,16 @@ class ColumnRule:
     """For kinds with a check digit: the share of a column's shapes that passes it where they are real."""
     unless: frozenset[str] = frozenset()
     """Words in a header that take the hint back: the name of a product is not a person's."""
+    sure: float = 0.0
+    """With a header: this share must be hits by themselves. Much that has a name is no person: station_name."""
     sparse: bool = True
     """Whether single hits among other values are worth reporting: a name in a column of words is not."""
+    alone: frozenset[str] = frozenset()
+    """Headers that are a finding by themselves, whatever the values are."""
+    hashes: bool = False
+    """Whether hashes of such values count as values of this kind: those of passwords do."""
+    opaque: bool = False
+    """Whether values are often hexadecimal digits: under a header of this kind those are not taken for digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +85,7 @@ class Judgement:
 
 
 class Detector(Protocol):
-    """A kind of personal data and how to find it. Stateless."""
+    """A kind of personal data and the columns that hold it; either a span or a value detector. Stateless."""
 
     @property
     def kind(self) -> Kind: ...
@@ -70,11 +97,51 @@ class Detector(Protocol):
     @property
     def column(self) -> ColumnRule: ...
 
+
+class SpanDetector(Detector, Protocol):
+    """Finds values of its kind inside texts."""
+
     def candidates(self, tokens: Tokens) -> Index:
         """Tokens that may be of this kind."""
 
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         """A verdict on each candidate."""
+
+
+class WordDetector(SpanDetector, Protocol):
+    """Finds values by the words around them as well, where no shape tells them: names in sentences."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """RE2 patterns whose group `value` is a likely value."""
+
+    @property
+    def never(self) -> frozenset[str]:
+        """Words that are no value, whatever stands around them."""
+
+
+class ValueDetector(Detector, Protocol):
+    """Says which values of a column may be of its kind, each as a whole."""
+
+    @property
+    def heads(self) -> Heads | None:
+        """How values begin that are worth a look without a header; None: no value is."""
+
+    def matches(self, values: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which values may be of this kind. `values` is a large_string array without nulls; UTF-8 may be invalid."""
+
+
+def looks_at_values(detector: Detector) -> TypeGuard[ValueDetector]:
+    """Whether this is a value detector."""
+    return hasattr(detector, "matches")
+
+
+def _looks_at_words(detector: Detector) -> TypeGuard[WordDetector]:
+    return hasattr(detector, "patterns")
+
+
+def _looks_inside(detector: Detector) -> TypeGuard[SpanDetector]:
+    return hasattr(detector, "candidates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +161,56 @@ class Hits:
         return Hits(self.row[mask], self.start[mask], self.end[mask], self.confidence[mask], self.checked[mask])
 
 
+NOWHERE = np.zeros(0, np.int64)
+NO_HITS = Hits(NOWHERE, NOWHERE, NOWHERE, np.zeros(0, np.int8), np.zeros(0, np.bool_))
+
+
 def detect(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[int, Text, list[Hits]]]:
     """(first row, part of the text, hits of each detector in it) for consecutive parts of `text`.
 
     A part is folded (`pii_guard.engine.folding`); positions of hits are in it, and `part.original` leads back. Hits
-    with confidence WEAK are among them; of the others no two overlap.
+    with confidence WEAK are among them; of the others no two overlap. A value detector has no hits here.
     """
     for first, part in text.chunks():
         part = fold(part)
         tokens = lex(part)
-        yield first, part, _disjoint([_hits(tokens, detector) for detector in detectors])
+        found = [_hits(tokens, detector) for detector in detectors]
+        for place, detector in enumerate(detectors):
+            if _looks_at_words(detector):
+                found[place] = _with_words(found[place], part, detector)
+        yield first, part, _disjoint(found)
+
+
+SENTENCE = 16
+"""Bytes; a shorter value has no room for a word beside a value of words."""
+FIRST_HANGUL = 0xEA
+
+
+def _with_words(hits: Hits, text: Text, detector: WordDetector) -> Hits:
+    """`hits` and those by the detector's patterns, in Korean values that are long enough for a sentence."""
+    if not len(text.data) or int(text.data.max()) < FIRST_HANGUL:
+        return hits
+    rows = np.flatnonzero(np.diff(text.offsets) >= SENTENCE)
+    if not len(rows):
+        return hits
+    part = text if len(rows) == len(text) else text.take(rows)
+    near = flagged(part, detector.patterns)
+    found = [hits]
+    for pattern in detector.patterns if len(near) else ():
+        row, start, end = spans(part, pattern, near)
+        words = pc.is_in(slices(part.data, start, end), pa.array(detector.never, pa.large_binary()))
+        kept = ~words.to_numpy(zero_copy_only=False)
+        row, start, end = row[kept], start[kept], end[kept]
+        shift = text.offsets[rows[row]] - part.offsets[row]
+        level = np.full(len(row), Confidence.LIKELY, np.int8)
+        found.append(Hits(rows[row], start + shift, end + shift, level, np.zeros(len(row), np.bool_)))
+    return Hits(
+        np.concatenate([hit.row for hit in found]),
+        np.concatenate([hit.start for hit in found]),
+        np.concatenate([hit.end for hit in found]),
+        np.concatenate([hit.confidence for hit in found]),
+        np.concatenate([hit.checked for hit in found]),
+    )
 
 
 def locate(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[Detector, Hits]]:
@@ -117,7 +224,11 @@ def locate(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[Detector
 
 
 def _hits(tokens: Tokens, detector: Detector) -> Hits:
+    if not _looks_inside(detector):
+        return NO_HITS
     index = detector.candidates(tokens)
+    if not len(index):  # the cost of asking a dozen detectors about nothing would be the larger part
+        return NO_HITS
     verdict = detector.confirm(tokens, index)
     start = tokens.start[index] if verdict.start is None else verdict.start
     end = tokens.end[index] if verdict.end is None else verdict.end
@@ -127,7 +238,10 @@ def _hits(tokens: Tokens, detector: Detector) -> Hits:
 
 
 def _disjoint(found: list[Hits]) -> list[Hits]:
-    """Drop each hit that overlaps a better one; WEAK ones neither drop nor are dropped."""
+    """Drop each hit that overlaps a better one; WEAK ones neither drop nor are dropped.
+
+    What a better hit of the same span beats becomes WEAK: the column may still be of its kind.
+    """
     sizes = [len(hits) for hits in found]
     if sum(size > 0 for size in sizes) == 0:
         return found
@@ -136,7 +250,7 @@ def _disjoint(found: list[Hits]) -> list[Hits]:
     level = np.concatenate([hits.confidence for hits in found])
     rank = np.repeat(np.arange(len(found)), sizes)
     keep = np.ones(len(start), np.bool_)
-    alive = np.flatnonzero(level > WEAK)
+    alive, demoted = np.flatnonzero(level > WEAK), False
     alive = alive[np.argsort(start[alive], kind="stable")]
     while len(alive) > 1:
         reach = np.maximum.accumulate(end[alive])
@@ -147,58 +261,13 @@ def _disjoint(found: list[Hits]) -> list[Hits]:
         order = np.lexsort((rank[alive], start[alive] - end[alive], -level[alive], cluster))
         best = alive[order[np.r_[True, np.diff(cluster[order]) > 0]]][cluster]
         lost = (best != alive) & (start[alive] < end[best]) & (end[alive] > start[best])
-        keep[alive[lost]] = False
+        same = lost & (start[alive] == start[best]) & (end[alive] == end[best])
+        level[alive[same]] = WEAK
+        demoted |= bool(same.any())
+        keep[alive[lost & ~same]] = False
         alive = alive[~lost & (best != alive)]  # what touches no winner is weighed again among itself
-    if keep.all():
+    if keep.all() and not demoted:
         return found
     edges = np.cumsum([0, *sizes])
-    return [hits.where(keep[edges[place] : edges[place + 1]]) for place, hits in enumerate(found)]
-
-
-def tally(text: Text, hits: Hits, kind: Kind, counts: npt.NDArray[np.int64] | None) -> KindTally:
-    """The hits of one kind in one text as counts of values; `counts` says how often each value occurs."""
-    best = np.zeros(len(text), np.int8)
-    for level in range(WEAK, Confidence.CERTAIN + 1):
-        best[hits.row[hits.confidence == level]] = level + 1
-    weights = np.ones(len(text), np.int64) if counts is None else counts
-    levels = np.bincount(best, weights=weights, minlength=5).astype(np.int64)
-    passed = np.zeros(len(text), np.bool_)
-    passed[hits.row[hits.checked]] = True
-    filled = np.zeros(len(text), np.bool_)
-    filled[hits.row[_fills(text, hits) & (hits.confidence > WEAK)]] = True
-    return KindTally(
-        possible=int(levels[2]),
-        likely=int(levels[3]),
-        certain=int(levels[4]),
-        whole=int(weights[filled].sum()),
-        shaped=int(levels[1:].sum()),
-        checked=int(weights[passed].sum()),
-        samples=_samples(text, hits, kind),
-    )
-
-
-def _fills(text: Text, hits: Hits) -> npt.NDArray[np.bool_]:
-    """Which hits are all of their value, but for white space around."""
-    first, last = text.offsets[hits.row], text.offsets[hits.row + 1]
-    fills: npt.NDArray[np.bool_] = (hits.start == first) & (hits.end == last)
-    data = text.data  # white space at every edge where the hit is not
-    blank_front = (hits.start == first) | (BLANKS[data[first]] & BLANKS[data[hits.start - 1]])
-    blank_back = (hits.end == last) | (BLANKS[data[last - 1]] & BLANKS[data[np.minimum(hits.end, len(data) - 1)]])
-    near = np.flatnonzero(~fills & blank_front & blank_back)
-    if not len(near):
-        return fills
-    solid = np.r_[0, np.cumsum(~BLANKS[text.data])]  # solid[i]: bytes before i that are not white space
-    outside = (solid[hits.start[near]] - solid[first[near]]) + (solid[last[near]] - solid[hits.end[near]])
-    fills[near[outside == 0]] = True
-    return fills
-
-
-def _samples(text: Text, hits: Hits, kind: Kind) -> tuple[str, ...]:
-    order = np.lexsort((hits.start[: 8 * MAX_SAMPLES], -hits.confidence[: 8 * MAX_SAMPLES]))
-    masked: dict[str, None] = {}
-    for place in order:
-        row, head = int(hits.row[place]), int(text.offsets[hits.row[place]])
-        masked[kind.mask(text.value(row, int(hits.start[place]) - head, int(hits.end[place]) - head))] = None
-        if len(masked) == MAX_SAMPLES:
-            break
-    return tuple(masked)
+    parts = [slice(first, last) for first, last in pairwise(edges)]
+    return [replace(hits, confidence=level[part]).where(keep[part]) for hits, part in zip(found, parts, strict=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pii_guard.engine.text import Bytes, Index, Text, scratch
+from pii_guard.engine.text import WHITE, Bytes, Index, Text, scratch
 from pii_guard.engine.tokens import (
     BORN_IN,
     GAP_BITS,
@@ -26,7 +26,7 @@ from pii_guard.engine.tokens import shape as shape_of
 
 __all__ = ["HANGUL_FIRST", "code_point", "lex_values", "syllable"]
 
-AT, BLANK = ord("@"), ord(" ")
+AT, BLANK, COLON, STOP = ord("@"), ord(" "), ord(":"), ord(".")
 LONGEST_TRIM = 3
 LONGEST_GAP = max(map(len, GAPS))
 HANGUL_FIRST, HANGUL_LAST = 0xAC00, 0xD7A3
@@ -54,19 +54,24 @@ for _char in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
     EMAIL_CLASS[_char] = LOCAL | DOMAIN
 for _char in b"_%+":
     EMAIL_CLASS[_char] = LOCAL
+ADDRESS_CLASS = np.zeros(256, np.bool_)
+ADDRESS_CLASS[list(b"0123456789ABCDEFabcdef:.")] = True
+MANY_COLONS, CLOSE = 6, 5
+"""Six colons, each at most five bytes behind the one before."""
 
 
 def lex_values(text: Text) -> Tokens:
     """All tokens of a text. Time and memory are linear in its bytes (a few bytes of working memory for each)."""
     number, shapes, gap_codes, group_start = _numbers(text)
     email, hangul, identifier = _emails(text), _hangul(text), _identifiers(text, group_start)
-    start, end, mark = (
-        np.concatenate([number[place], email[place], hangul[place], identifier[place]]) for place in range(3)
-    )
-    numbers, emails = len(number[0]), len(email[0])
+    address = _addresses(text)
+    families = (number, email, hangul, identifier, address)
+    start, end, mark = (np.concatenate([family[place] for family in families]) for place in range(3))
+    blocks = tuple(len(family[0]) for family in families)
     shape = np.zeros(len(start), np.int64)
+    numbers, named = blocks[Family.NUMBER], sum(blocks[: Family.HANGUL])
     shape[:numbers] = shapes
-    shape[numbers + emails :] = np.concatenate([hangul[3], identifier[3]])
+    shape[named : len(shape) - blocks[Family.ADDRESS]] = np.concatenate([hangul[3], identifier[3]])
     gaps = np.zeros(len(start), np.int64)
     gaps[:numbers] = gap_codes
     before, after = _edges(text, start, end)
@@ -79,7 +84,7 @@ def lex_values(text: Text) -> Tokens:
         shape=shape,
         gaps=gaps,
         mark=mark,
-        blocks=(numbers, emails, len(hangul[0]), len(identifier[0])),
+        blocks=blocks,
         shapes=_by_code(shapes),
         group_start=group_start,
     )
@@ -269,8 +274,52 @@ def _emails(text: Text) -> tuple[Index, Index, Index]:
     for _ in range(LONGEST_TRIM):
         tail = text.data[end - 1]
         end = end - ((end - 1 > at) & ((tail == ord(".")) | (tail == ord("-"))))
-    good = np.flatnonzero((start < at) & (end - 1 > at))
+    begins, last = text.begins(), len(text.data) - 1
+    foreign_local = ~begins[at] & (text.data[at - 1] >= 0x80)
+    foreign_domain = ~begins[at + 1] & (text.data[np.minimum(at + 1, last)] >= 0x80)
+    good = np.flatnonzero(((start < at) | foreign_local) & ((end - 1 > at) | foreign_domain))
     return start[good], end[good], at[good]
+
+
+def _addresses(text: Text) -> tuple[Index, Index, Index]:
+    """(start, end, start) of the address tokens."""
+    none = np.zeros(0, np.int64)
+    colon = np.flatnonzero(text.data == COLON)
+    step = colon[1:] - colon[:-1]
+    pair = np.flatnonzero(step == 1)
+    many = np.flatnonzero(_all_of(step <= CLOSE, MANY_COLONS - 1))
+    if not len(pair) and not len(many):
+        return none, none, none
+    first = np.concatenate([colon[pair], colon[many]])
+    last = np.concatenate([colon[pair + 1], colon[many + MANY_COLONS - 1]])
+    rows = _rows(text.offsets, first)
+    with_colons = np.unique(rows)
+    if 2 * len(with_colons) < len(text):  # few values have one: look at those alone
+        part = text.take(with_colons)
+        start, end, _ = _addresses(part)
+        shift = (text.offsets[with_colons] - part.offsets[:-1])[_rows(part.offsets, start)]
+        return start + shift, end + shift, start + shift
+    stops = np.flatnonzero(~ADDRESS_CLASS[text.data])
+    place = np.searchsorted(stops, first)
+    bounds = np.r_[-1, stops, len(text.data)]
+    start = np.maximum(bounds[place] + 1, text.offsets[rows])
+    end = np.minimum(bounds[place + 1], text.offsets[rows + 1])
+    inside = last < end
+    start, one_each = np.unique(start[inside], return_index=True)
+    end = end[inside][one_each]
+    end = end - (text.data[end - 1] == STOP)
+    end = end - ((text.data[end - 1] == COLON) & (text.data[end - 2] != COLON))
+    start = start + ((text.data[start] == COLON) & (text.data[start + 1] != COLON))
+    return start, end, start
+
+
+def _all_of(flags: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.bool_]:
+    """Where `count` flags in a row begin that are all set."""
+    windows = max(len(flags) - count + 1, 0)
+    found = np.ones(windows, np.bool_)
+    for place in range(count):
+        found &= flags[place : place + windows]
+    return found
 
 
 def _hangul(text: Text) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
@@ -278,8 +327,8 @@ def _hangul(text: Text) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
     none = np.zeros(0, np.int64)
     if not len(text.data):
         return none, none, none, none
-    heads = text.offsets[:-1]
-    lengths = text.offsets[1:] - heads
+    heads, tails = _trimmed(text)
+    lengths = tails - heads
     short = np.flatnonzero((lengths >= 3 * HANGUL_SYLLABLES[0]) & (lengths <= 3 * HANGUL_SYLLABLES[-1] + 1))
     short = short[(text.data[heads[short]] & 0xF0) == 0xE0]  # the first byte of three
     found: list[tuple[Index, Index, npt.NDArray[np.int64]]] = []
@@ -303,6 +352,22 @@ def _hangul(text: Text) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
     return start, start + 3 * count_of + (mark >= 0), mark, count_of
 
 
+def _trimmed(text: Text) -> tuple[Index, Index]:
+    """Where the values begin and end without the white space around them: columns of type CHAR are padded."""
+    heads, tails = text.offsets[:-1], text.offsets[1:]
+    full = np.flatnonzero(tails > heads)
+    padded = full[WHITE[text.data[heads[full]]] | WHITE[text.data[tails[full] - 1]]]
+    if not len(padded):
+        return heads, tails
+    solid = np.flatnonzero(~WHITE[text.data])
+    first, last = np.searchsorted(solid, heads[padded]), np.searchsorted(solid, tails[padded])
+    some = first < last  # blank throughout: left as it is
+    padded, first, last = padded[some], first[some], last[some]
+    heads, tails = heads.copy(), tails.copy()
+    heads[padded], tails[padded] = solid[first], solid[last - 1] + 1
+    return heads, tails
+
+
 def code_point(data: Bytes, position: Index) -> npt.NDArray[np.int32]:
     """The code points of the three-byte UTF-8 characters at `position`; 0 where there is none."""
     one, two, three = (data[position + place] for place in range(3))
@@ -319,4 +384,4 @@ def syllable(data: Bytes, position: Index) -> npt.NDArray[np.int32]:
 
 
 assert len({int(gap) for gap in GAPS.values()}) < 1 << GAP_BITS  # noqa: S101 - a code must fit into its bits
-assert tuple(Family) == (0, 1, 2, 3)  # noqa: S101 - the order of the blocks in `lex`
+assert tuple(Family) == (0, 1, 2, 3, 4)  # noqa: S101 - the order of the blocks in `lex`

@@ -11,12 +11,17 @@ Number tokens
     in one (17 digits), which fits no kind. Fewer digits will do in the windows of `SHORT` (addresses of machines, dates
     with 년 and 월) and for a group of two or four digits directly before 년생.
 E-mail tokens
-    Around an at sign: the maximal run of `[A-Za-z0-9._%+-]` before it and `[A-Za-z0-9.-]` after it, neither empty; up
-    to three trailing full stops or hyphens are cut.
+    Around an at sign: the maximal run of `[A-Za-z0-9._%+-]` before it and `[A-Za-z0-9.-]` after it; up to three
+    trailing full stops or hyphens are cut. Either may be empty where a byte beyond ASCII stands in its place: names and
+    domains can be Korean.
 Hangul tokens
-    A value that is nothing but 2 to 5 Hangul syllables with at most one blank inside.
+    A value that is nothing but 2 to 5 Hangul syllables with at most one blank inside, white space around it aside.
 Identifier tokens
     An ASCII letter with a group of 8 digits behind it, or with 3 digits, a letter and 4 digits.
+Address tokens
+    A maximal run of hexadecimal digits, colons and full stops that has two colons in a row, or six with at most four
+    bytes between one and the next: addresses of IP version 6, never times or hardware addresses. A full stop at its
+    end, then a single colon there, and a single colon at its start are cut.
 """
 
 from __future__ import annotations
@@ -32,7 +37,19 @@ import pyarrow as pa
 
 from pii_guard.engine.text import Bytes, Index, Text
 
-__all__ = ["GAPS", "MAX_DIGITS", "MAX_GROUPS", "MIN_DIGITS", "Family", "Gap", "Tokens", "gaps", "groups", "shape"]
+__all__ = [
+    "GAPS",
+    "MAX_DIGITS",
+    "MAX_GROUPS",
+    "MIN_DIGITS",
+    "Family",
+    "Gap",
+    "Tokens",
+    "gaps",
+    "groups",
+    "shape",
+    "slices",
+]
 
 MIN_DIGITS, MAX_DIGITS, MAX_GROUPS = 6, 19, 6
 GROUP_BITS, GAP_BITS = 5, 4
@@ -43,6 +60,7 @@ class Family(enum.IntEnum):
     EMAIL = 1
     HANGUL = 2
     IDENTIFIER = 3
+    ADDRESS = 4
 
 
 class Gap(enum.IntEnum):
@@ -180,7 +198,7 @@ class Tokens:
 
     def slices(self, index: Index) -> pa.Array:
         """The text of the tokens at `index`: a large_binary array."""
-        return _slices(self.text.data, self.start[index], self.end[index])
+        return slices(self.text.data, self.start[index], self.end[index])
 
     def context(self, index: Index, width: int = 48) -> tuple[pa.Array, pa.Array]:
         """What stands before and after the tokens at `index` within their values, at most `width` bytes each.
@@ -190,10 +208,11 @@ class Tokens:
         rows, start, end = self.row(index), self.start[index], self.end[index]
         first = np.maximum(self.text.offsets[rows], start - width)
         last = np.minimum(self.text.offsets[rows + 1], end + width)
-        return _slices(self.text.data, first, start), _slices(self.text.data, end, last)
+        return slices(self.text.data, first, start), slices(self.text.data, end, last)
 
 
-def _slices(data: Bytes, start: Index, end: Index) -> pa.Array:
+def slices(data: Bytes, start: Index, end: Index) -> pa.Array:
+    """The bytes between each start and end: a large_binary array."""
     if len(start) and (start[1:] >= end[:-1]).all():  # Arrow takes every second piece of the text itself
         edges = np.empty(2 * len(start), np.int64)
         edges[0::2], edges[1::2] = start, end

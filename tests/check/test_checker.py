@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pii_guard.check import RULES, CheckResult, Violation, check, exit_code
-from pii_guard.engine.verdict import ENCRYPTED
+from pii_guard.engine.verdict import ENCRYPTED, MASKED_VALUE
 from pii_guard.model import (
     Confidence,
     FieldPath,
@@ -43,20 +43,26 @@ def field(
     found: Confidence | None = None,
     personal: bool = True,
     tokens: int = 0,
+    protected: dict[str, int] | None = None,
     examined: int = 10,
     tag: Tag | None = None,
     table: str = "customers",
 ) -> FieldReport:
-    """A field of `examined` values, of which `tokens` are tokens; what is plain holds mobile numbers, if `found`."""
-    tally = FieldTally(rows=examined, examined=examined, tokens=tokens)
+    """A field of `examined` values, of which `tokens` are tokens; what is plain holds mobile numbers, if `found`.
+    `protected` as in `FieldTally`; digests are of mobile numbers."""
+    tally = FieldTally(rows=examined, examined=examined, tokens=tokens, protected=protected or {})
     place = FieldPath("customers.csv", table, path)
     report = FieldReport(place, (path,), "string", tally, tag=tag)
     findings = []
-    if found and tokens < examined:
-        hits = examined - tokens
-        findings.append(Finding("kr_phone_mobile", found, personal, examined, hits, report.protection))
-    if tokens:
-        findings.append(Finding(ENCRYPTED, Confidence.LIKELY, True, examined, tokens, report.protection))
+    states = tally.states
+    if found and tally.plain:
+        findings.append(Finding("kr_phone_mobile", found, personal, examined, tally.plain, report.protection))
+    elif hashed := states.get(Protection.HASHED):
+        findings.append(Finding("kr_phone_mobile", Confidence.LIKELY, True, examined, hashed, Protection.HASHED))
+    if encrypted := tokens + states.get(Protection.ENCRYPTED, 0):
+        findings.append(Finding(ENCRYPTED, Confidence.LIKELY, True, examined, encrypted, report.protection))
+    if masked := states.get(Protection.MASKED):
+        findings.append(Finding(MASKED_VALUE, Confidence.LIKELY, False, examined, masked, report.protection))
     return replace(report, findings=tuple(findings))
 
 
@@ -163,6 +169,46 @@ def test_tokens_need_purpose_and_class() -> None:
     """A field of tokens is not in the clear, but without a tag nothing says why and how long it is kept."""
     assert rules(run(field(tokens=10)).violations) == ["PG002", "PG003"]
     assert rules(run(field(tokens=10), policy=policy(RULE)).violations) == []
+
+
+def test_ciphertext_of_others_needs_purpose_and_class() -> None:
+    """What another tool has encrypted is not in the clear; what and how long it is for has to be said all the same."""
+    foreign = {"encrypted/fernet": 10}
+    assert rules(run(field(protected=foreign)).violations) == ["PG002", "PG003"]
+    assert run(field(protected=foreign, tag=FULL), policy=policy()).violations == ()
+
+
+def test_a_field_encrypted_in_part_by_others_is_in_the_clear() -> None:
+    """Plain values beside ciphertext are counted, whatever made the ciphertext."""
+    half = field(protected={"encrypted/vault": 6}, tokens=1, found=Confidence.LIKELY, tag=FULL)
+    (violation,) = run(half).violations
+    assert violation.message == (
+        "3 of 10 values are not encrypted; kr_phone_mobile in the clear (likely, 3 of 10 values)"
+    )
+
+
+def test_masked_values_are_no_personal_data_in_the_clear() -> None:
+    """A masked column breaks nothing; plain values in it do, and so does a promise of encryption."""
+    assert run(field(protected={"masked": 10})).violations == ()
+    assert run(field(protected={"masked": 10})).warnings == ()
+    mixed = run(field(protected={"masked": 4}, found=Confidence.LIKELY)).violations
+    assert mixed[0].message == "kr_phone_mobile in the clear (likely, 6 of 10 values)"
+    declared = run(field(protected={"masked": 10}, tag=FULL)).violations
+    assert [violation.message for violation in declared] == ["10 of 10 values are not tokens"]
+
+
+def test_digests_of_guessable_values_are_a_warning() -> None:
+    """A bare digest of a phone number is not in the clear, but can be undone; that is said, and how to mend it."""
+    result = run(field(protected={"hashed/digest-64": 9, "masked": 1}))
+    assert rules(result.violations) == ["PG002", "PG003"]
+    (warning,) = result.warnings
+    assert (warning.rule, warning.message) == (
+        "PG001",
+        "kr_phone_mobile as unsalted digests (9 of 10 values): reversible, all such values can be tried",
+    )
+    assert "encrypt the values instead" in warning.mend
+    assert run(field(protected={"hashed/bcrypt": 10}, tag=EXEMPT)).warnings == ()
+    assert run(field(protected={"hashed/bcrypt": 10})).warnings == ()
 
 
 def test_undeclared_names_are_found() -> None:

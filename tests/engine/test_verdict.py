@@ -74,7 +74,7 @@ def test_new_style_resident_numbers_under_their_header_are_likely() -> None:
     found = finding(values, "주민번호", "kr_rrn")
     assert found is not None
     assert found.confidence == Confidence.LIKELY
-    assert found.evidence[-2:] == ("the check digit holds for 8 of 100 of that shape", "so few pass by chance")
+    assert found.evidence[-2:] == ("the check digit holds for 8 of 100 of that shape", "no more than chance")
 
 
 def test_accounts_need_their_header() -> None:
@@ -134,6 +134,55 @@ def test_numbers_in_numeric_columns_are_found() -> None:
     found = finding(pa.array([int(value) for value in REAL]), "v")
     assert found is not None
     assert found.kind == "kr_rrn"
+
+
+def corporate(count: int) -> list[str]:
+    """Corporate registration numbers of registry 1101, type 11: some read as births on 2011-01-11."""
+    found = []
+    for number in range(count):
+        digits = f"110111{1 + number % 4}{number * 7919 % 100_000:05d}"
+        total = sum(int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(digits))
+        found.append(f"{digits[:6]}-{digits[6:]}{(10 - total % 10) % 10}")
+    return found
+
+
+def test_the_header_settles_which_reading_is_right() -> None:
+    """Corporate numbers that pass as resident numbers by chance are corporate numbers under their header."""
+    values = corporate(400)
+    assert scan(pa.table({"c": values}), only=["kr_rrn"]).fields[0].tally.kinds["kr_rrn"].hits > 20
+    under = finding(values, "법인등록번호", "kr_corporate_registration")
+    assert under is not None
+    assert under.hits == 400
+    assert finding(values, "법인등록번호", "kr_rrn") is None
+    assert finding(values, "법인등록번호", "kr_alien_registration") is None
+
+
+def test_phone_numbers_in_a_column_of_accounts_are_accounts() -> None:
+    """Some banks let a customer choose a phone number as the account's."""
+    values = [f"110-{n:03d}-{n * 7919 % 1_000_000:06d}" for n in range(60)]
+    phones = [f"010-1234-{n:04d}" for n in range(10)]
+    assert finding([*values, *phones], "ref", "kr_phone_mobile") is not None
+    kinds = {
+        found.kind
+        for _, found in scan(pa.table({"계좌번호": [*values, *[p.replace("-", "") for p in phones]]})).findings
+    }
+    assert kinds == {"kr_bank_account"}
+
+
+def test_a_header_does_not_hide_what_shares_its_column() -> None:
+    """Addresses of mail among phone numbers are no misreading of phone numbers: the counts add up to the column."""
+    values = [f"010-1234-{n:04d}" for n in range(60)] + [f"user{n}@example.com" for n in range(40)]
+    assert finding(values, "phone", "kr_phone_mobile") is not None
+    mail = finding(values, "phone", "email")
+    assert mail is not None
+    assert mail.hits == 40
+
+
+def test_a_wrong_header_does_not_hide_resident_numbers() -> None:
+    """Numbers whose check digits hold throughout stand against a header that says something else."""
+    found = finding(REAL, "법인등록번호", "kr_rrn")
+    assert found is not None
+    assert found.confidence == Confidence.CERTAIN
 
 
 def test_evidence_tells_the_figures() -> None:

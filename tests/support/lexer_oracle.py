@@ -8,8 +8,10 @@ from itertools import pairwise
 from pii_guard.engine.tokens import BORN_IN, GAPS, MAX_DIGITS, MAX_GROUPS, MIN_DIGITS, SHORT, TIGHT, Gap, gaps, shape
 
 GROUP = re.compile(rb"[0-9]+")
-LOCAL = re.compile(rb"[A-Za-z0-9._%+-]+\Z")
-DOMAIN = re.compile(rb"[A-Za-z0-9.-]+")
+LOCAL = re.compile(rb"[A-Za-z0-9._%+-]*\Z")
+DOMAIN = re.compile(rb"[A-Za-z0-9.-]*")
+ADDRESS = re.compile(rb"[0-9A-Fa-f:.]+")
+COLONS = re.compile(rb"::|(?::[^:]{0,4}){5}:")
 HANGUL = re.compile("[\uac00-\ud7a3]+(?: [\uac00-\ud7a3]+)?")
 
 Token = tuple[str, int, int, int, int, int, int]
@@ -25,7 +27,8 @@ def tokens(value: bytes) -> list[Token]:
         [("number", start, end, code, joint, *edge(start, end)) for start, end, code, joint in numbers(value)]
         + [("email", start, end, 0, 0, *edge(start, end)) for start, end in emails(value)]
         + [("identifier", start, end, code, 0, *edge(start, end)) for start, end, code in identifiers(value)]
-        + [("hangul", 0, len(value), count, 0, 0, 0) for count in hangul(value)]
+        + [("address", start, end, 0, 0, *edge(start, end)) for start, end in addresses(value)]
+        + [("hangul", start, end, count, 0, *edge(start, end)) for start, end, count in hangul(value)]
     )
 
 
@@ -60,21 +63,37 @@ def emails(value: bytes) -> list[tuple[int, int]]:
     found = []
     for at in (place for place, byte in enumerate(value) if byte == ord("@")):
         local, domain = LOCAL.search(value[:at]), DOMAIN.match(value, at + 1)
-        if not local or not domain:
-            continue
+        assert local is not None
+        assert domain is not None
         end = domain.end()
         for _ in range(3):
             if end > at + 1 and value[end - 1] in b".-":
                 end -= 1
-        if end > at + 1:
+        named = local.start() < at or (at > 0 and value[at - 1] >= 0x80)
+        if named and (end > at + 1 or value[at + 1 : at + 2] >= b"\x80"):
             found.append((local.start(), end))
     return found
 
 
-def hangul(value: bytes) -> list[int]:
+def addresses(value: bytes) -> list[tuple[int, int]]:
+    found = []
+    for run in (hit for hit in ADDRESS.finditer(value) if COLONS.search(hit[0])):
+        start, end = run.span()
+        if value[end - 1 : end] == b".":
+            end -= 1
+        if value[end - 1 : end] == b":" != value[end - 2 : end - 1]:
+            end -= 1
+        if value[start : start + 1] == b":" != value[start + 1 : start + 2]:
+            start += 1
+        found.append((start, end))
+    return found
+
+
+def hangul(value: bytes) -> list[tuple[int, int, int]]:
+    solid = value.strip(b"\t\n\v\f\r ")
     try:
-        text = value.decode()
+        text = solid.decode()
     except UnicodeDecodeError:
         return []
-    count = len(text.replace(" ", ""))
-    return [count] if HANGUL.fullmatch(text) and 2 <= count <= 5 else []
+    count, start = len(text.replace(" ", "")), value.find(solid)
+    return [(start, start + len(solid), count)] if HANGUL.fullmatch(text) and 2 <= count <= 5 else []
