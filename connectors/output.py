@@ -15,18 +15,20 @@ from pii_guard.files import replacing
 __all__ = ["check_target", "write"]
 
 
-def write(reader: pa.RecordBatchReader, target: str, *, overwrite: bool = False) -> int:
+def write(reader: pa.RecordBatchReader, target: str, *, overwrite: bool = False, private: bool = False) -> int:
     """Write all rows of `reader` to the file `target`, in the format of its suffix; return their number.
 
     The rows go to a temporary file in the same directory, which takes the place of `target` when it is complete and on
     disk. Whatever happens before that, Ctrl-C and errors of `reader` included, leaves what stood there untouched.
+    A new file that is `private` can be read by its owner alone.
     Raises UsageError for an unknown suffix or a column that the format cannot hold, TargetError if `target` exists (and
     not `overwrite`) or has no directory, WriteError if the file cannot be written.
     """
     format = check_target(target, overwrite=overwrite)
     path = Path(target)
     try:
-        with replacing(path, before=lambda: _still_free(path, target, overwrite)) as file:
+        mode = 0o600 if private and not path.exists() else None
+        with replacing(path, mode=mode, before=lambda: _still_free(path, target, overwrite)) as file:
             return format.load().write(reader, file, path.suffix.lower())
     except OSError as error:
         reason = os_reason(error)

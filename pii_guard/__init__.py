@@ -1,4 +1,4 @@
-"""pii-guard: find personal data, prove whether it is encrypted, encrypt what is not, tag why and how long it is kept.
+"""pii-guard: find personal data, tell whether it is encrypted, encrypt what is not, tag why and how long it is kept.
 
 The public names load on first use, so that `import pii_guard` costs nothing.
 

@@ -7,13 +7,13 @@ recorded is not released. No record ever holds a value read from the data.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import json
 import os
 import platform
+import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from pii_guard.errors import AuditError
 from pii_guard.files import sync_directory
 from pii_guard.keys.files import locked
 
-__all__ = ["Access", "AccessLog", "verify"]
+__all__ = ["Access", "AccessLog", "os_account", "verify"]
 
 _FIRST = "0" * 64
 """`prev` of the first line."""
@@ -39,6 +39,8 @@ class Access:
     """Rows released so far."""
     failures: int = 0
     """Values that could not be decrypted so far."""
+    key_ids: Collection[bytes] = ()
+    """Keys used so far; `opened` names those that were known beforehand."""
 
 
 class AccessLog:
@@ -74,7 +76,7 @@ class AccessLog:
                 outcome=outcome,
                 rows=access.rows,
                 failures=access.failures,
-                **subject,
+                **subject | {"key_ids": sorted({*subject["key_ids"], *(key_id.hex() for key_id in access.key_ids)})},
             )
 
     def refused(self, *, purpose: str, actor: str, task: str, fields: Sequence[str], key_ids: Sequence[bytes]) -> None:
@@ -123,16 +125,21 @@ def _subject(
         "task": task,
         "fields": sorted(fields),
         "key_ids": sorted(key_id.hex() for key_id in key_ids),
-        "os_account": _os_account(),
+        "os_account": os_account(),
         "host": platform.node(),
     }
 
 
-def _os_account() -> str:
+def os_account() -> str:
+    """The account that this process runs under. Not getpass.getuser, which believes the environment."""
+    if sys.platform == "win32":
+        return os.getlogin()
+    import pwd
+
     try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a user id without a name, as in many containers
-        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a user id without a name, as in many containers
+        return f"uid {os.geteuid()}"
 
 
 def _line(**entries: Any) -> bytes:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
-from pii_guard.audit import AccessLog
+from pii_guard.audit import AccessLog, os_account
 from pii_guard.batches import ArrowData, normalise
 from pii_guard.crypto.key import ColumnKey
 from pii_guard.detectors import select
-from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UnprotectedDataError
+from pii_guard.errors import PurposeRefusedError, TokenError, UnprotectedDataError, UsageError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Confidence, ScanReport, Tag
-from pii_guard.naming import safe_name
 from pii_guard.policy import Policy, assign, load
-from pii_guard.protection import PlannedField, encrypted_columns, plan, protect_batches, reveal_batches
-from pii_guard.scanner import TableScan, scan_data, unique_names
-from pii_guard.tags import did_you_mean, read_tag
+from pii_guard.protection import PlannedField, plan, protect_batches
+from pii_guard.revealing import encrypted_columns, field_of, reveal_batches
+from pii_guard.scanner import TableScan, scan_data
+from pii_guard.tags import did_you_mean
 
 __all__ = ["Guard"]
 
@@ -55,7 +54,14 @@ class Guard:
 
         Raises UnprotectedDataError where personal data has no rule, naming each field.
         """
-        return plan(schema, report, assign(report, self.policy, self.tags))
+        tags = assign(report, self.policy, self.tags)
+        for name, tag in tags.items():
+            unknown = [purpose for purpose in tag.purposes if purpose not in self.policy.purposes]
+            if tag.retention and tag.retention not in self.policy.retention:
+                unknown.append(tag.retention)
+            if unknown and tag.protection == "encrypt":
+                raise UsageError(f"{name}: its tag names {', '.join(unknown)}, which the policy does not declare")
+        return plan(schema, report, tags)
 
     def protect(
         self, data: ArrowData, *, table: str = "data", report: ScanReport | None = None
@@ -63,12 +69,11 @@ class Guard:
         """`data` with its personal fields encrypted and tagged, as a stream.
 
         `table` is the name that the policy's rules know the table by. `report` is a scan of the same data; without it,
-        data that can be read twice is scanned first. A stream that can be read only once is planned on the policy and
-        its first batch; if a later batch shows personal data in a column that was left alone, UnprotectedDataError is
+        a table, a batch or a list of dicts is scanned first. Everything else is a stream, planned on the policy and its
+        first batch; if a later batch shows personal data in a column that was left alone, UnprotectedDataError is
         raised before that batch is released.
         """
-        watched = None
-        if report is None and isinstance(data, Sized):
+        if report is None and isinstance(data, pa.Table | pa.RecordBatch | Sequence):  # the same whenever it is read
             report = scan_data(data, table=table, detectors=select())
         reader = normalise(data)
         if report is None:
@@ -95,7 +100,7 @@ class Guard:
         """
         reader = normalise(data)
         try:
-            return self._revealed(reader, {"purpose": purpose, "actor": actor or _account(), "task": task})
+            return self._revealed(reader, {"purpose": purpose, "actor": actor or os_account(), "task": task})
         except BaseException:
             reader.close()  # files behind it are closed now, not when the exception is forgotten
             raise
@@ -103,32 +108,36 @@ class Guard:
     def _revealed(self, reader: pa.RecordBatchReader, subject: Mapping[str, str]) -> pa.RecordBatchReader:
         purpose = subject["purpose"]
         first = list(_take_one(reader))
-        columns = encrypted_columns(first[0]) if first else {}
-        ids = sorted({key_id for found in columns.values() for key_id in found})
-        names: dict[int, str] = {}
+        columns = encrypted_columns(reader.schema, first[0] if first else None)
+        if not columns:
+            raise UsageError("nothing in it is encrypted: there is no tag and no token; it can be read as it is")
+        ids = sorted({key_id for column in columns for key_id in column.key_ids})
         try:
             if purpose not in self.policy.purposes:
                 known = did_you_mean(purpose, self.policy.purposes)
                 raise PurposeRefusedError(f"the policy declares no purpose {purpose!r}{known}")
-            names = {index: self._field_of(reader.schema, index, found) for index, found in columns.items()}
             for key_id in ids:
                 self.keys.decryption_key(key_id, purpose)
         except PurposeRefusedError:
-            fields = [self._field_of(reader.schema, index, found) for index, found in columns.items()]
-            self.audit.refused(**subject, fields=fields, key_ids=ids)
+            self.audit.refused(**subject, fields=[column.tagged or column.shown for column in columns], key_ids=ids)
             raise
+        fields = [field_of(column, self.keys) for column in columns]
+        used = set(ids)
 
         def key_for(key_id: bytes) -> ColumnKey:
+            used.add(key_id)
             try:
                 return self.keys.decryption_key(key_id, purpose)
             except PurposeRefusedError:  # a key that first occurs in a later batch
                 self.audit.refused(**subject, fields=[self.keys.record(key_id).field], key_ids=[key_id])
                 raise
 
-        schema, opened = reveal_batches(chain(first, reader), reader.schema, names, key_for)
+        pairs = list(zip(columns, fields, strict=True))
+        schema, opened = reveal_batches(chain(first, reader), reader.schema, pairs, key_for)
 
         def released() -> Iterator[pa.RecordBatch]:
-            with self.audit.access(**subject, fields=sorted(names.values()), key_ids=ids) as access:
+            with self.audit.access(**subject, fields=fields, key_ids=ids) as access:
+                access.key_ids = used
                 try:
                     for batch in opened:
                         access.rows += batch.num_rows
@@ -138,20 +147,6 @@ class Guard:
                     raise error.shifted(access.rows) from None
 
         return pa.RecordBatchReader.from_batches(schema, released())
-
-    def _field_of(self, schema: pa.Schema, index: int, ids: tuple[bytes, ...]) -> str:
-        """The logical field that a column's keys are bound to, as their records say; a tag that differs is an error."""
-        fields = {self.keys.record(key_id).field for key_id in ids}
-        tag = read_tag(schema.field(index))
-        shown = safe_name(unique_names(schema)[index], index + 1)[0]
-        if tag is not None and tag.field:
-            fields.add(tag.field)
-        if len(fields) > 1:
-            raise KeyringError(
-                f"column {shown} is tagged or mixed as several fields ({', '.join(sorted(fields))}); "
-                "correct the tag, or protect the data again from its source"
-            )
-        return fields.pop() if fields else shown
 
 
 def _take_one(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -172,10 +167,3 @@ def _watch(reader: pa.RecordBatchReader, columns: list[int], table: str) -> Iter
                         "column that no rule protects; add a rule for it to the policy and run again"
                     )
         yield batch
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in many containers
-        return "unknown"

@@ -1,4 +1,4 @@
-"""A plan for a table, the plan carried out over its batches, and the way back."""
+"""A plan for a table, and the plan carried out over its batches."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.crypto.key import ColumnKey
-from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, verify_column
+from pii_guard.crypto.key import ColumnKey, MarkerKey
+from pii_guard.crypto.token import encrypt_column, find_tokens, key_ids, verify_column
 from pii_guard.errors import KeyringError, UnprotectedDataError, UsageError
-from pii_guard.keys.keyring import Keyring
+from pii_guard.keys.keyring import KeyRecord, Keyring
 from pii_guard.model import Confidence, FieldReport, Protection, ScanReport, Tag
 from pii_guard.naming import safe_name
 from pii_guard.scanner import unique_names
-from pii_guard.tags import logical_field, read_tag, write_tag
+from pii_guard.tags import logical_field, write_tag
 
-__all__ = ["PlannedField", "encrypted_columns", "parse_type", "plan", "protect_batches", "reveal_batches"]
+__all__ = ["PlannedField", "parse_type", "plan", "protect_batches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class PlannedField:
     tag: Tag | None
     action: str
     why: str
+    holds_tokens: bool = False
 
 
 def plan(schema: pa.Schema, report: ScanReport, tags: Mapping[str, Tag]) -> tuple[PlannedField, ...]:
@@ -40,6 +42,12 @@ def plan(schema: pa.Schema, report: ScanReport, tags: Mapping[str, Tag]) -> tupl
     Raises UnprotectedDataError, naming every field and what to add to the policy, where personal data has no rule that
     says how to protect it; UsageError where a field inside a list or an object would have to be encrypted.
     """
+    headings = [field for field in report.fields if any(kind.named for kind in field.tally.kinds.values())]
+    if headings:
+        raise UnprotectedDataError(
+            f"{headings[0].field}: a name of a field is a personal value, as where the first line of a file is data, "
+            "no header; names are never encrypted: give the file a header"
+        )
     planned, nested = [], []
     columns = [safe_name(name, place)[0] for place, name in enumerate(unique_names(schema), 1)]
     for index in range(len(schema)):
@@ -47,11 +55,9 @@ def plan(schema: pa.Schema, report: ScanReport, tags: Mapping[str, Tag]) -> tupl
         top = next((field for field in own if len(field.segments) == 1), None)
         tag = tags.get(logical_field(top.field)) if top else None
         nested += [field for field in own if field is not top and _encrypted(tags.get(logical_field(field.field)))]
-        if _encrypted(tag):
-            planned.append(PlannedField(index, columns[index], tag, "encrypt", _why(top, tag)))
-        else:
-            why = f"left in the clear: {tag.reason}" if tag and tag.reason else "no personal data found, no rule"
-            planned.append(PlannedField(index, columns[index], tag, "keep", why))
+        action = "encrypt" if _encrypted(tag) else "keep"
+        holds_tokens = top is not None and top.tally.tokens > 0
+        planned.append(PlannedField(index, columns[index], tag, action, _why(top, tag), holds_tokens))
     open_ = [field for field in report.fields if not _settled(field, tags.get(logical_field(field.field)))]
     if open_:
         raise UnprotectedDataError(_advice(open_))
@@ -79,9 +85,14 @@ def _encrypted(tag: Tag | None) -> TypeGuard[Tag]:
     return tag is not None and tag.protection == "encrypt"
 
 
-def _why(field: FieldReport | None, tag: Tag) -> str:
-    found = f"{field.findings[0].kind} ({field.findings[0].confidence})" if field and field.findings else "by its rule"
-    return f"{found}; for {', '.join(tag.purposes)}; kept as {tag.retention}"
+def _why(field: FieldReport | None, tag: Tag | None) -> str:
+    found = ", ".join(f"{finding.kind} ({finding.confidence})" for finding in field.findings) if field else ""
+    if tag is not None and tag.protection == "encrypt":
+        already = "encrypted already" if field is not None and field.protection is Protection.TOKEN else found
+        return f"{already or 'by its rule'}; for {', '.join(tag.purposes)}; kept as {tag.retention}"
+    if tag is not None and tag.reason:
+        return f"left in the clear: {tag.reason}"
+    return f"{found}, no rule" if found else "no personal data found, no rule"
 
 
 def _advice(fields: Sequence[FieldReport]) -> str:
@@ -115,7 +126,8 @@ def protect_batches(
         key = keyring.encryption_key(tag.field or field.shown, tag.retention or "", tag.purposes)
         keys[field.index] = key
         column = fields[field.index]
-        kind = tag.type or str(column.type)
+        kind = tag.type if field.holds_tokens and tag.type else str(column.type)
+        parse_type(kind)  # what could not be revealed is not encrypted
         tag = replace(tag, key_id=key.key_id.hex(), type=None if kind == "string" else kind)
         fields[field.index] = write_tag(column.with_type(pa.string()), tag)
     schema = pa.schema(fields, reader.schema.metadata)
@@ -131,52 +143,46 @@ def protect_batches(
 
 
 def _encrypt(values: pa.Array, key: ColumnKey, keyring: Keyring) -> pa.Array:
+    """Tokens of this very key stay; values that only look like tokens are encrypted like any other.
+
+    Raises UsageError for true tokens of another field or key: encrypted once more, they would need two keys to open,
+    and left as they are, their tag would name purposes that they do not open for.
+    """
     if not find_tokens(values).true_count:
         return encrypt_column(values, key)
-    proven = verify_column(values, keyring.marker_key, key.field).fill_null(False)
-    plain = pc.if_else(proven, pa.scalar(None, values.type), values)
-    return pc.if_else(proven, values.cast(pa.string()), encrypt_column(plain, key))
+    text = values.cast(pa.large_string())
+    mine = pa.array(np.zeros(len(text), np.bool_))
+    for key_id in key_ids(text):
+        record = _record(keyring, key_id)
+        if record is None:
+            continue
+        proven = verify_column(text, _only(keyring, key_id), record.field).fill_null(False)
+        if not proven.true_count:
+            continue
+        if key_id != key.key_id:
+            raise UsageError(
+                f"{key.field}: holds tokens of {record.field} for {', '.join(record.purposes)}; "
+                "reveal them first, then protect the values again"
+            )
+        mine = proven
+    plain = pc.if_else(mine, pa.scalar(None, text.type), text)
+    return pc.if_else(mine, text, encrypt_column(plain, key).cast(text.type)).cast(pa.string())
 
 
-def encrypted_columns(batch: pa.RecordBatch) -> dict[int, tuple[bytes, ...]]:
-    """Column -> the key ids of its tokens, for the columns that are tagged as encrypted or hold tokens."""
-    found = {}
-    for index, column in enumerate(batch.columns):
-        ids = tuple(sorted(key_ids(column)))
-        tag = read_tag(batch.schema.field(index))
-        if ids or (tag is not None and tag.protection == "encrypt"):
-            found[index] = ids
-    return found
+def _record(keyring: Keyring, key_id: bytes) -> KeyRecord | None:
+    try:
+        return keyring.record(key_id)
+    except KeyringError:  # nobody's key here: a value that only looks like a token, or a stranger's
+        return None
 
 
-def reveal_batches(
-    batches: Iterator[pa.RecordBatch],
-    schema: pa.Schema,
-    columns: Mapping[int, str],
-    key_for: Callable[[bytes], ColumnKey],
-) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The same rows with `columns` (index -> logical field) decrypted to the types in their tags.
+def _only(keyring: Keyring, wanted: bytes) -> Callable[[bytes], MarkerKey]:
+    def marker_key(key_id: bytes) -> MarkerKey:
+        if key_id != wanted:
+            raise KeyringError("another key")
+        return keyring.marker_key(key_id)
 
-    Raises TokenError, naming every row that does not open, before the batch that holds it is released.
-    """
-    fields = list(schema)
-    kinds: dict[int, pa.DataType] = {}
-    for index in columns:
-        tag = read_tag(schema.field(index))
-        kinds[index] = parse_type(tag.type) if tag and tag.type else pa.string()
-        plain = replace(tag, key_id=None, type=None) if tag else None
-        bare = fields[index].with_type(kinds[index]).remove_metadata()
-        fields[index] = write_tag(bare, plain) if plain else bare
-    revealed = pa.schema(fields, schema.metadata)
-
-    def opened() -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            arrays = list(batch.columns)
-            for index, name in columns.items():
-                arrays[index] = decrypt_column(arrays[index], key_for, kinds[index], name)
-            yield pa.RecordBatch.from_arrays(arrays, schema=revealed)
-
-    return revealed, opened()
+    return marker_key
 
 
 def parse_type(text: str) -> pa.DataType:
@@ -194,6 +200,8 @@ def parse_type(text: str) -> pa.DataType:
 TYPES: tuple[tuple[str, Callable[..., pa.DataType]], ...] = (
     (r"timestamp\[(\w+)(?:, tz=(.+))?\]", pa.timestamp),
     (r"decimal128\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal128(int(digits), int(scale))),
+    (r"decimal32\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal32(int(digits), int(scale))),
+    (r"decimal64\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal64(int(digits), int(scale))),
     (r"decimal256\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal256(int(digits), int(scale))),
     (r"fixed_size_binary\[(\d+)\]", lambda width: pa.binary(int(width))),
     (r"dictionary<values=(.+), indices=.+>", parse_type),

@@ -24,7 +24,7 @@ from pii_guard.errors import (
     UnprotectedDataError,
     UsageError,
 )
-from pii_guard.model import Protection
+from pii_guard.model import Protection, Tag
 from pii_guard.protection import parse_type
 from pii_guard.tags import read_tag, write_tag
 
@@ -267,10 +267,90 @@ def test_revealing_without_tags_needs_only_the_keys(guard: Guard) -> None:
     assert guard.reveal(bare, purpose="delivery").read_all().to_pydict() == TABLE.select(["name", "phone"]).to_pydict()
 
 
-def test_plain_data_is_revealed_as_it_is(guard: Guard) -> None:
-    """A table without tokens passes through, recorded all the same."""
-    assert guard.reveal(TABLE, purpose="delivery").read_all().equals(TABLE)
-    assert [record["event"] for record in records(guard)] == ["opened", "closed"]
+def test_data_without_anything_encrypted_is_no_access(guard: Guard) -> None:
+    """Revealing plain data is a mistake, and is said to be one; nothing is recorded."""
+    with pytest.raises(UsageError, match="nothing in it is encrypted"):
+        guard.reveal(TABLE, purpose="delivery")
+    assert not guard.audit.path.exists()
+
+
+def test_names_of_columns_that_are_values_stop_everything(guard: Guard) -> None:
+    """A headerless file would leave its first row in the clear, as names."""
+    with pytest.raises(UnprotectedDataError, match="no header") as caught:
+        guard.protect(pa.table({"hong@example.com": ["kim@example.com"]}), table="customers")
+    assert "hong" not in str(caught.value)
+
+
+def test_tokens_of_another_field_or_key_are_refused(guard: Guard, tmp_path: Path) -> None:
+    """Encrypted twice they would need two keys; kept, their new tag would lie about who may open them."""
+    protected = guard.protect(TABLE.select(["phone"]), table="customers").read_all()
+    bare = pa.table({"name": protected["phone"]})
+    with pytest.raises(UsageError, match=r"holds tokens of customers\.phone for delivery"):
+        guard.protect(bare, table="customers").read_all()
+    (tmp_path / "changed.toml").write_text(POLICY.replace('purposes = ["delivery"]', 'purposes = ["payment"]'))
+    changed = Guard(tmp_path / "changed.toml", guard.keys)
+    with pytest.raises(UsageError, match="reveal them first"):
+        changed.protect(protected, table="customers").read_all()
+
+
+def test_no_token_passes_through_unopened(guard: Guard) -> None:
+    """A column whose tokens begin after the first batch, and has no tag to say so, stops the stream."""
+    token = guard.protect(TABLE.select(["phone"]), table="customers").read_all()["phone"][0].as_py()
+    late = pa.table({"phone": [token] * 70_000, "other": [None] * 69_999 + [token]})
+    reader = guard.reveal(late, purpose="delivery")
+    reader.read_next_batch()
+    with pytest.raises(TokenError, match="a column that had none") as caught:
+        reader.read_next_batch()
+    assert caught.value.rows == (69_999,)
+
+
+def test_an_empty_text_among_tokens_is_null(guard: Guard) -> None:
+    """CSV has no null: an empty cell in an encrypted column is one, for an empty text has a token of its own."""
+    protected = guard.protect(TABLE.select(["phone", "name"]), table="customers").read_all()
+    as_csv = pa.table({name: [value or "" for value in protected[name].to_pylist()] for name in protected.column_names})
+    revealed = guard.reveal(as_csv, purpose="delivery").read_all()
+    assert revealed.to_pydict() == TABLE.select(["phone", "name"]).to_pydict()
+
+
+def test_keys_that_first_occur_late_are_recorded(guard: Guard, tmp_path: Path) -> None:
+    """`closed` names every key that was used; one that the purpose may not use is recorded as refused."""
+    first = guard.protect(pa.table({"phone": ["010-1234-5678"] * 70_000}), table="customers").read_all()
+    (tmp_path / "two.toml").write_text(POLICY.replace('purposes = ["delivery"]', 'purposes = ["delivery", "payment"]'))
+    second = (
+        Guard(tmp_path / "two.toml", guard.keys).protect(pa.table({"phone": ["010-9"]}), table="customers").read_all()
+    )
+    both = pa.table({"phone": pa.chunked_array([*first["phone"].chunks, *second["phone"].chunks])})
+    guard.reveal(both, purpose="delivery").read_all()
+    assert [len(record["key_ids"]) for record in records(guard)] == [1, 2]
+    swapped = pa.table({"phone": pa.chunked_array([*[second["phone"].chunk(0)] * 70_000, *first["phone"].chunks])})
+    with pytest.raises(PurposeRefusedError):
+        guard.reveal(swapped, purpose="payment").read_all()
+    assert [record["event"] for record in records(guard)][2:] == ["opened", "refused", "closed"]
+
+
+def test_a_refusal_is_recorded_even_where_the_keys_are_unknown(guard: Guard, tmp_path: Path) -> None:
+    """An undeclared purpose is refused and recorded before any key is looked for."""
+    protected = guard.protect(TABLE, table="customers").read_all()
+    stranger = Guard(guard.policy, Keyring.create(tmp_path / "others"))
+    with pytest.raises(PurposeRefusedError):
+        stranger.reveal(protected, purpose="marketing")
+    assert [record["event"] for record in records(stranger)] == ["refused"]
+
+
+def test_a_type_in_an_old_tag_does_not_touch_other_values(guard: Guard) -> None:
+    """Text stays text, whatever type a sidecar remembers from values that were once encrypted under this name."""
+    tags = {"customers.phone": Tag(field="customers.phone", protection="encrypt", type="int64")}
+    remembering = Guard(guard.policy, guard.keys, tags=tags)
+    table = pa.table({"phone": ["0101", "007"]})
+    protected = remembering.protect(table, table="customers").read_all()
+    assert remembering.reveal(protected, purpose="delivery").read_all().equals(table)
+
+
+def test_undeclared_purposes_in_a_tag_are_refused(guard: Guard) -> None:
+    """A sidecar cannot make keys for purposes that nobody declared."""
+    tags = {"customers.note": Tag("customers.note", "email", ("ghost",), "contract", protection="encrypt")}
+    with pytest.raises(UsageError, match="ghost, which the policy does not declare"):
+        Guard(guard.policy, guard.keys, tags=tags).protect(pa.table({"note": ["hong@example.com"]}), table="customers")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +366,14 @@ def test_plain_data_is_revealed_as_it_is(guard: Guard) -> None:
             pa.time32("ms"),
             pa.time64("us"),
         ),
-        *(pa.timestamp("us"), pa.timestamp("ns", "Asia/Seoul"), pa.decimal128(10, 2), pa.decimal256(40, -2)),
+        *(
+            pa.timestamp("us"),
+            pa.timestamp("ns", "Asia/Seoul"),
+            pa.decimal128(10, 2),
+            pa.decimal32(5, 2),
+            pa.decimal64(10, 1),
+            pa.decimal256(40, -2),
+        ),
         *(pa.duration("s"), pa.null()),
     ],
     ids=str,

@@ -6,6 +6,7 @@ Commands load on use, so that `pii-guard --help` needs none of the libraries tha
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -30,6 +31,8 @@ COMMANDS = {
     "doctor": "say what this installation has and what it promises",
 }
 INTERRUPTED = 130
+TERMINATED = 143
+"""128 + the number of the signal, as shells have it."""
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: a fault of pii-guard, not of its user."""
 
@@ -72,7 +75,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def cli() -> None:
-    """Find personal data, prove whether it is encrypted, encrypt what is not, tag why and how long it is kept.
+    """Find personal data, tell whether it is encrypted, encrypt what is not, tag why and how long it is kept.
 
     Exit codes: 0 done (check: clean), 1 findings (check, scan --fail-on) or data without a rule (protect),
     2 usage or configuration, 3 incomplete: something could not be read or written.
@@ -81,7 +84,19 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit. No error shows a traceback, and none shows a value of the data."""
-    sys.exit(_run(arguments))
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        sys.exit(_run(arguments))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as a cancelled build or a stopped container sends it: it must leave nothing half-written either."""
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise _TerminatedError
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -100,6 +115,9 @@ def _run(arguments: list[str] | None) -> int:
         # Printed without `_say`: the interrupt may have cut the import of a library that it needs.
         print("pii-guard: interrupted; nothing half-written was left behind", file=sys.stderr)
         return INTERRUPTED
+    except _TerminatedError:
+        print("pii-guard: terminated; nothing half-written was left behind", file=sys.stderr)
+        return TERMINATED
     except ImportError as error:  # no helper of ours may be used here: it may be what is missing
         print(f"pii-guard: the module {error.name} is missing or broken; install pii-guard-arrow anew", file=sys.stderr)
         return 2

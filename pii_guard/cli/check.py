@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from pii_guard.check import check, exit_code
+from pii_guard.check import check, exit_code, joined
 from pii_guard.cli.options import policy_option, target_arguments
 from pii_guard.cli.output import emit, watching
 from pii_guard.detectors import select
-from pii_guard.model import Tag
+from pii_guard.errors import UsageError
 from pii_guard.policy import find_policy, load
 from pii_guard.render import check as render
 from pii_guard.render import console
@@ -43,14 +43,16 @@ def command(
 
     Reads everything. Shows no samples, not even masked ones.
     """
-    found = policy or find_policy(Path(targets[0]))
-    rules = load(found) if found else None
-    tags: dict[str, Tag] = {}
-    for target in targets:
-        tags |= load_sidecar(sidecar_path(Path(target)))
+    results = []
     with watching(quiet) as progress:
-        report = scan_targets(targets, detectors=select(), exclude=exclude, progress=progress)
-    result = check(report, rules, tags)
+        for target in dict.fromkeys(targets):  # each by the policy and the tags that are its own
+            found = policy or find_policy(Path(target))
+            rules, tags = load(found) if found else None, load_sidecar(sidecar_path(Path(target)))
+            report = scan_targets([target], detectors=select(), exclude=exclude, progress=progress)
+            results.append(check(report, rules, tags))
+    result = joined(results)
+    if not result.report.coverage.sources and result.report.complete:
+        raise UsageError(f"nothing was read under {', '.join(targets)}: no file there is in scope, so nothing is clean")
     if form == "json":
         text = render.json(result)
     else:

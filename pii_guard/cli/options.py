@@ -46,7 +46,7 @@ def policy_option(command: Command) -> Command:
     return click.option(
         "--policy",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The policy file; by default the nearest pii-guard.toml above the target.",
+        help="The policy file; by default the nearest pii-guard.toml above what is read.",
     )(command)
 
 
@@ -78,9 +78,12 @@ def kinds_of(text: str | None) -> tuple[str, ...]:
 def passphrase(file: Path | None) -> str | None:
     """The passphrase from a file or the environment; None where neither is given. Never from the command line."""
     if file is None:
-        return os.environ.get(PASSPHRASE_VARIABLE)
+        given = os.environ.get(PASSPHRASE_VARIABLE) or None
+        if given is not None and any("\ud800" <= char <= "\udfff" for char in given):
+            raise UsageError(f"{PASSPHRASE_VARIABLE}: the passphrase is not UTF-8 text")
+        return given
     try:
-        line = file.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
+        line = file.read_text(encoding="utf-8-sig").partition("\n")[0].removesuffix("\r")
     except OSError as error:
         raise UsageError(f"{file}: the passphrase cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

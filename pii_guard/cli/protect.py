@@ -15,8 +15,9 @@ from pii_guard.guard import Guard
 from pii_guard.keys.keyring import Keyring
 from pii_guard.policy import load
 from pii_guard.render import tags as render
+from pii_guard.revealing import carried_tags
 from pii_guard.scanner import scan_targets
-from pii_guard.tags import load_sidecar, sidecar_path
+from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
 
 __all__ = ["command"]
 
@@ -47,7 +48,7 @@ def command(
     """
     table = only_table(source)
     rules = load(existing_policy(policy, Path(source)))
-    connectors.check_target(target, overwrite=overwrite)
+    format = connectors.check_target(target, overwrite=overwrite)
     guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)), tags=load_sidecar(sidecar_path(Path(source))))
     with watching(quiet) as progress:
         report = scan_targets([source], detectors=select(), progress=progress)
@@ -56,6 +57,11 @@ def command(
     emit(render.plan(guard.plan(reader.schema, report)))
     if dry_run:
         return 0
-    rows = connectors.write(guard.protect(reader, table=table.name, report=report), target, overwrite=overwrite)
+    protected = guard.protect(reader, table=table.name, report=report)
+    tags = carried_tags(protected.schema, Path(target).stem)
+    rows = connectors.write(protected, target, overwrite=overwrite)
     announce(f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}")
+    if not format.load().capabilities.metadata:
+        save_sidecar(sidecar_path(Path(target)), tags)
+        announce(f"wrote the tags, which {format.id} cannot hold, to {sidecar_path(Path(target))}")
     return 0

@@ -41,13 +41,14 @@ def command(
     """Copy a protected SOURCE to a new file with its fields opened for one purpose.
 
     Each access, and each refusal, is recorded in access.jsonl of the key directory before anything is opened. A purpose
-    that the policy does not declare, or that a field was not protected for, is refused.
+    that the policy does not declare, or that a field was not protected for, is refused. The new file can be read by you
+    alone.
     """
     table = only_table(source)
     rules = load(existing_policy(policy, Path(source)))
     connectors.check_target(target, overwrite=overwrite)
     guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)))
     revealed = guard.reveal(table.reader(), purpose=purpose, actor=actor, task=task)
-    rows = connectors.write(revealed, target, overwrite=overwrite)
+    rows = connectors.write(revealed, target, overwrite=overwrite, private=True)
     announce(f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}, opened for {purpose}")
     return 0

@@ -25,11 +25,18 @@ def assign(report: ScanReport, policy: Policy, known: Mapping[str, Tag]) -> dict
         reports.setdefault(logical_field(field.field), []).append(field)
     tags = {}
     for name, same in reports.items():
-        before = _joined(known.get(name), next((field.tag for field in same if field.tag), None))
+        before = _joined(known.get(name), next((_carried(field) for field in same if field.tag), None))
         tag = _decide(name, policy, before, [finding for field in same for finding in field.findings])
         if tag is not None:
             tags[name] = tag
     return tags
+
+
+def _carried(field: FieldReport) -> Tag | None:
+    """What the data may say of itself: which field its tokens belong to, but not that plain values may stay plain."""
+    if field.tag is None or field.tally.tokens:
+        return field.tag
+    return replace(field.tag, field=None, key_id=None, type=None, reason=None)
 
 
 def _joined(stated: Tag | None, carried: Tag | None) -> Tag | None:
@@ -49,7 +56,8 @@ def _decide(name: str, policy: Policy, before: Tag | None, findings: Iterable[Fi
     tag = before or Tag()
     logical = tag.field or name  # values once protected keep the name that their key is bound to
     found = [finding for finding in findings if finding.personal and finding.confidence >= Confidence.LIKELY]
-    rule = policy.rule_for(logical)
+    rules = [rule for rule in (policy.rule_for(name), policy.rule_for(logical)) if rule is not None]
+    rule = next((rule for rule in rules if rule.protection == "encrypt"), rules[0] if rules else None)
     if before is None and rule is None and not found:
         return None
     named = [finding for finding in found if finding.kind != ENCRYPTED]  # that names no kind of data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,13 +116,24 @@ def test_facts_of_an_encryption_come_from_the_data() -> None:
     The rule is looked up by that first name: the file may have been renamed since.
     """
     carried = Tag("customers.phone", "email", ("support",), "short", None, "encrypt", key_id="k1", type="int64")
-    report = ScanReport(fields=(field("renamed", tag=carried),))
+    encrypted = replace(field("renamed", tag=carried), tally=FieldTally(rows=10, examined=10, tokens=10))
+    report = ScanReport(fields=(encrypted,))
     known = {"customers.renamed": Tag("customers.renamed", "kr_phone_mobile")}
     assert assign(report, policy(RULE), known) == {
         "customers.renamed": Tag(
             "customers.phone", "kr_phone_mobile", ("delivery",), "contract", BASIS, "encrypt", "k1", "int64"
         )
     }
+
+
+def test_plain_data_cannot_excuse_itself() -> None:
+    """What plain data says of itself takes it out of no rule: not a reason, not the name of another field."""
+    carried = Tag("other.field", "email", ("support",), "short", None, "none", reason="trust me")
+    report = ScanReport(fields=(field("phone", finding("kr_phone_mobile"), tag=carried),))
+    tag = assign(report, policy(RULE), {})["customers.phone"]
+    assert (tag.field, tag.protection, tag.reason, tag.purposes) == ("customers.phone", "encrypt", None, ("delivery",))
+    ungoverned = assign(report, policy(), {})["customers.phone"]
+    assert (ungoverned.protection, ungoverned.reason) == ("none", None)
 
 
 def test_one_tag_for_a_table_in_several_sources() -> None:
