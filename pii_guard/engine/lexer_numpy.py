@@ -62,8 +62,9 @@ MANY_COLONS, CLOSE = 6, 5
 
 def lex_values(text: Text) -> Tokens:
     """All tokens of a text. Time and memory are linear in its bytes (a few bytes of working memory for each)."""
-    number, shapes, gap_codes, group_start = _numbers(text)
-    email, hangul, identifier = _emails(text), _hangul(text), _identifiers(text, group_start)
+    group_start, group_end = _groups(text)
+    number, shapes, gap_codes = _numbers(text, group_start, group_end)
+    email, hangul, identifier = _emails(text), _hangul(text), _identifiers(text, group_start, group_end)
     address = _addresses(text)
     families = (number, email, hangul, identifier, address)
     start, end, mark = (np.concatenate([family[place] for family in families]) for place in range(3))
@@ -162,13 +163,12 @@ def _gap_codes(text: Text, start: Index, end: Index) -> Bytes:
 
 
 def _numbers(
-    text: Text,
-) -> tuple[tuple[Index, Index, Index], npt.NDArray[np.int64], npt.NDArray[np.int64], Index]:
-    """((start, end, first group) of the number tokens, their shapes, their gaps, the start of every group)."""
-    start, end = _groups(text)
+    text: Text, start: Index, end: Index
+) -> tuple[tuple[Index, Index, Index], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """((start, end, first group) of the number tokens, their shapes, their gaps), from the groups of digits."""
     none = np.zeros(0, np.int64)
     if not len(start):
-        return (none, none, none), none, none, none
+        return (none, none, none), none, none
     length = end - start
     code = _gap_codes(text, start, end)
     tight = (code == TIGHT[0]) | (code == TIGHT[1])
@@ -202,9 +202,9 @@ def _numbers(
     if len(born):
         found.append((born, born, length[born], np.zeros(len(born), np.int64)))
     if not found:
-        return (none, none, none), none, none, start
+        return (none, none, none), none, none
     first, last, shape, gaps = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return (start[first], end[last], first), shape, gaps, start
+    return (start[first], end[last], first), shape, gaps
 
 
 def _birth_years(text: Text, start: Index, end: Index, alone: npt.NDArray[np.bool_]) -> Index:
@@ -216,37 +216,27 @@ def _birth_years(text: Text, start: Index, end: Index, alone: npt.NDArray[np.boo
     return group
 
 
-def _identifiers(text: Text, start: Index) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
-    """(start, end, first digit, shape) of the identifier tokens, from where the groups of digits start."""
+def _identifiers(text: Text, start: Index, end: Index) -> tuple[Index, Index, Index, npt.NDArray[np.int64]]:
+    """(start, end, first digit, shape) of the identifier tokens, from the groups of digits."""
     none = np.zeros(0, np.int64)
     if not len(start):
         return none, none, none, none
-    data, begins = text.data, text.begins()
-    first = start[(start > 0) & ~begins[start]]
-    first = first[LETTER[data[first - 1]]]
-    end = _group_end(text, first)
-    eight = end - first == 8
-    three = np.flatnonzero((end - first == 3) & (end + 1 < len(data)))
-    three = three[~begins[end[three]] & LETTER[data[end[three]]] & ~begins[end[three] + 1]]
-    second = end[three] + 1
-    second_end = _group_end(text, second)
-    four = second_end - second == 4
-    begin = np.concatenate([first[eight], first[three][four]])
-    finish = np.concatenate([end[eight], second_end[four]])
-    shapes = np.repeat([shape_of(8), shape_of(3, 4)], [int(eight.sum()), int(four.sum())])
+    data, begins, length = text.data, text.begins(), end - start
+    eight = _behind_letter(text, start, np.flatnonzero(length == 8))
+    three = np.flatnonzero((length[:-1] == 3) & (length[1:] == 4) & (start[1:] - end[:-1] == 1))
+    three = _behind_letter(text, start, three)
+    between = end[three]
+    three = three[LETTER[data[between]] & ~begins[between] & ~begins[between + 1]]
+    begin = np.concatenate([start[eight], start[three]])
+    finish = np.concatenate([end[eight], end[three + 1]])
+    shapes = np.repeat([shape_of(8), shape_of(3, 4)], [len(eight), len(three)])
     return begin - 1, finish, begin, shapes
 
 
-def _group_end(text: Text, first: Index) -> Index:
-    """Where the run of digits that begins at each position ends, at most nine digits on."""
-    data, begins = text.data, text.begins()
-    end, on = first.copy(), np.arange(len(first))
-    for _ in range(9):
-        on = on[end[on] < len(data)]
-        place = end[on]
-        on = on[(data[place] - 48 < 10) & ((place == first[on]) | ~begins[place])]
-        end[on] += 1
-    return end
+def _behind_letter(text: Text, start: Index, groups: Index) -> Index:
+    """Those of `groups` that an ASCII letter of the same value stands directly in front of."""
+    begin = start[groups]
+    return groups[(begin > 0) & ~text.begins()[begin] & LETTER[text.data[begin - 1]]]
 
 
 def _emails(text: Text) -> tuple[Index, Index, Index]:
