@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 
+from pii_guard.detectors.arithmetic import number, weighted_sum
 from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
@@ -57,6 +58,9 @@ FREE = frozenset(
 CODES = LISTED | FREE
 PHONE_LIKE = shape(4, 4, 4)
 MOBILE_LIKE = shape(11)
+BARCODE_LIKE, BARCODE_PREFIX = shape(13), 880
+"""Barcodes of GS1 Korea, with the check digit of EAN-13 (GS1 General Specifications, 7.9)."""
+EAN_WEIGHTS = (1, 3) * 6 + (1,)
 SEPARATORS = (Gap.HYPHEN, Gap.SPACE, Gap.SPACED_HYPHEN)
 UNIFORM = frozenset({0, *(gaps(*[gap] * count) for gap in SEPARATORS for count in (2, 3, 4))})
 
@@ -111,6 +115,11 @@ class BankAccount:
         confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
         confidence[touches(tokens, index, b"*@+")] = REJECTED
         unlisted = ~among(code, LISTED)
+        thirteen = np.flatnonzero((code == BARCODE_LIKE) & (confidence == WEAK))
+        if len(thirteen):
+            digits = tokens.digits(index[thirteen], BARCODE_LIKE)
+            korean = number(digits[:3]) == BARCODE_PREFIX
+            confidence[thirteen[korean & (weighted_sum(digits, EAN_WEIGHTS) % 10 == 0)]] = REJECTED
         open_ = np.flatnonzero((confidence == WEAK) & ~((code == MOBILE_LIKE) & (first == ord("0"))))
         named = labelled(tokens, index[open_], BEFORE, BEHIND, width=60)
         confidence[open_[named]] = Confidence.LIKELY

@@ -74,7 +74,9 @@ def _settled(field: FieldReport, tag: Tag | None) -> bool:
     found = [
         finding
         for finding in field.findings
-        if finding.personal and finding.confidence >= Confidence.LIKELY and finding.protection is not Protection.TOKEN
+        if finding.personal
+        and finding.confidence >= Confidence.LIKELY
+        and finding.protection in (Protection.PLAIN, Protection.MIXED)
     ]
     if tag is not None and (tag.reason or (tag.protection == "encrypt" and tag.purposes and tag.retention)):
         return True

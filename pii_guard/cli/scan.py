@@ -12,7 +12,7 @@ from pii_guard.cli.options import kinds_of, target_arguments
 from pii_guard.cli.output import emit, terminal_width, watching
 from pii_guard.detectors import select
 from pii_guard.errors import UsageError
-from pii_guard.model import Confidence
+from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
 from pii_guard.scanner import scan_targets
 
@@ -33,7 +33,9 @@ CONFIDENCES = [str(level) for level in Confidence]
     "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
 )
 @click.option(
-    "--fail-on", type=click.Choice(CONFIDENCES), help="Exit 1 on a finding of this confidence or a higher one."
+    "--fail-on",
+    type=click.Choice(CONFIDENCES),
+    help="Exit 1 on personal data in the clear of this confidence or a higher one.",
 )
 @click.option("--show-values", is_flag=True, help="Show values unmasked; on a terminal only.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -68,6 +70,11 @@ def command(
     else:
         text = {"json": scan.json, "jsonl": scan.jsonl, "csv": scan.csv}[form](report)
     emit(text, output)
-    if fail_on and any(finding.confidence >= Confidence[fail_on.upper()] for _, finding in report.findings):
+    if fail_on and any(
+        finding.personal
+        and finding.confidence >= Confidence[fail_on.upper()]
+        and finding.protection in (Protection.PLAIN, Protection.MIXED)
+        for _, finding in report.findings
+    ):
         return 1
     return 0 if report.complete else 3

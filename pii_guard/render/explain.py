@@ -27,9 +27,9 @@ def explain(report: FieldReport, named: Iterable[str]) -> str:
             lines.append(f"    {_figures(tally.kinds[finding.kind], plain)}")
     found = {finding.kind for finding in report.findings}
     for kind, counted in sorted(tally.kinds.items()):
-        if kind not in found:
+        if kind not in found and counted.shaped:
             lines += ["", f"  {kind}: no finding", f"    - {_silence(counted)}", f"    {_figures(counted, plain)}"]
-    if not tally.kinds and not report.findings:
+    if not report.findings and not any(counted.shaped for counted in tally.kinds.values()):
         lines += ["", "  no value has the shape of any kind"]
     return "".join(f"{escape.terminal(line)}\n" for line in lines)
 
