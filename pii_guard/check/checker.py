@@ -77,9 +77,13 @@ def _order(violation: Violation) -> tuple[str, ...]:
 def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> Tag:
     """What is stated about `field`; its member `field` is always set."""
     name = logical_field(field.field)
-    tag = field.tag or tags.get(name) or Tag()
+    carried = field.tag
+    if carried is not None and not field.tally.tokens:  # plain data may not say that it may stay plain
+        carried = replace(carried, reason=None)
+    tag = carried or tags.get(name) or Tag()
     tag = replace(tag, field=tag.field or name)
-    rule = policy.rule_for(tag.field or name) if policy else None
+    rules = [rule for rule in (policy.rule_for(name), policy.rule_for(tag.field or name)) if rule] if policy else []
+    rule = next((rule for rule in rules if rule.protection == "encrypt"), rules[0] if rules else None)
     if rule is None:
         return tag
     # Encryption wins: data must not excuse itself by its own tag. `none` without a reason states nothing.
@@ -129,6 +133,8 @@ def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
         for finding in found
     ]
     run = f"`pii-guard protect {shlex.quote(field.field.source)} --to TARGET`"
+    if len(field.segments) > 1:
+        run = "flatten the table, for fields inside lists or objects are not encrypted in place, and " + run
     mend = f"run {run}" if tag.protection == "encrypt" else f"{_rule_to_add(tag)}, then run {run}"
     yield _violation("PG001", field, "; ".join(words), mend)
 
@@ -185,7 +191,10 @@ def _violation(rule: str, field: FieldReport, message: str, mend: str) -> Violat
 
 
 def _rule_to_add(tag: Tag) -> str:
-    return f'add to pii-guard.toml: [[fields]] match = {_toml(tag.field or "")} purposes = [...] retention = "..."'
+    return (
+        f"add to pii-guard.toml a table [[fields]] with the lines match = {_toml(tag.field or '')}, "
+        'purposes = ["..."] and retention = "..."'
+    )
 
 
 def _toml(text: str) -> str:

@@ -29,7 +29,8 @@ RULES: Mapping[str, Rule] = {
         Rule(
             "PG001",
             "unencrypted-personal-data",
-            what="A field holds personal data in the clear, or is declared as encrypted and is not.",
+            what="A field holds personal data in the clear, or is declared as encrypted and is not. "
+            "Unsalted digests of values that can be guessed are a warning.",
             why="A copy, a backup or a leak of the data gives the values to anyone.",
             mend='Encrypt the field with `pii-guard protect`, or state protection = "none" and a reason in its rule.',
             basis="PIPA Art. 24-2(2), Art. 29; Decree Art. 21-2, Art. 30(1); Standard Art. 7",

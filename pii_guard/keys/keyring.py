@@ -84,12 +84,16 @@ class Keyring(Handle):
         document = _load(directory)
         if isinstance(document.root, PassphraseRoot):
             if passphrase is None:
-                raise WrongPassphraseError(f"{directory}: needs its passphrase")
+                raise WrongPassphraseError(
+                    f"{directory}: needs its passphrase; give it with --passphrase-file or in PII_GUARD_PASSPHRASE"
+                )
             root, what = root_from_passphrase(passphrase, document.root), "the passphrase is wrong"
         elif passphrase is None:
             root, what = _read_root(directory), f"{_SECRET} is not of this directory"
         else:
-            raise WrongPassphraseError(f"{directory}: has no passphrase; open it without one")
+            raise WrongPassphraseError(
+                f"{directory}: has no passphrase; open it without one (no --passphrase-file, no PII_GUARD_PASSPHRASE)"
+            )
         if not opens(document, root):
             raise WrongPassphraseError(f"{directory}: {what}, or {_FILE} was changed")
         return cls(directory, document, root)

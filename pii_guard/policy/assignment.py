@@ -25,18 +25,22 @@ def assign(report: ScanReport, policy: Policy, known: Mapping[str, Tag]) -> dict
         reports.setdefault(logical_field(field.field), []).append(field)
     tags = {}
     for name, same in reports.items():
-        before = _joined(known.get(name), next((_carried(field) for field in same if field.tag), None))
+        governed = policy.rule_for(name) is not None
+        before = _joined(known.get(name), next((_carried(field, governed) for field in same if field.tag), None))
         tag = _decide(name, policy, before, [finding for field in same for finding in field.findings])
         if tag is not None:
             tags[name] = tag
     return tags
 
 
-def _carried(field: FieldReport) -> Tag | None:
-    """What the data may say of itself: which field its tokens belong to, but not that plain values may stay plain."""
+def _carried(field: FieldReport, governed: bool) -> Tag | None:
+    """What the data may say of itself: which field its tokens belong to, but not that plain values may stay plain.
+
+    Where a rule governs the field by its present name, plain values cannot say that they are another field.
+    """
     if field.tag is None or field.tally.tokens:
         return field.tag
-    return replace(field.tag, field=None, key_id=None, type=None, reason=None)
+    return replace(field.tag, field=None if governed else field.tag.field, key_id=None, type=None, reason=None)
 
 
 def _joined(stated: Tag | None, carried: Tag | None) -> Tag | None:

@@ -21,7 +21,14 @@ __all__ = ["csv", "footer", "json", "jsonl", "table"]
 NARROW = 80
 """Below this width a table would be all folds; the same is then written as lines."""
 
-_STYLES = {"certain": "red", "likely": "yellow", "token": "green", "mixed": "red"}
+_STYLES = {
+    "certain": "red",
+    "likely": "yellow",
+    "token": "green",
+    "encrypted": "green",
+    "masked": "green",
+    "mixed": "red",
+}
 _CSV_COLUMNS = (
     *("record", "source", "table", "field", "kind", "confidence", "examined", "hits", "protection"),
     *("personal", "samples", "evidence"),
