@@ -249,3 +249,43 @@ def test_reading_a_missing_log(path: Path) -> None:
     """A log that cannot be read is an error, not a log without problems."""
     with pytest.raises(AuditError, match="cannot be read"):
         verify(path)
+
+
+def test_a_record_is_on_disk_before_the_access_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and its directory are synced after the record was written and before the block is entered."""
+    log, synced = AccessLog(tmp_path / "access.jsonl"), []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.path.realpath(f"/proc/self/fd/{descriptor}"), log.path.stat().st_size))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with log.access(purpose="p", actor="a", task="t", fields=["t.f"], key_ids=[]):
+        assert [path for path, _ in synced] == [str(log.path), str(tmp_path)]
+        assert synced[0][1] == log.path.stat().st_size > 0
+
+
+def test_several_processes_keep_one_chain(tmp_path: Path) -> None:
+    """Records of processes that write at the same time follow one another: no number twice, no link broken."""
+    path = tmp_path / "access.jsonl"
+    script = (
+        "import sys; from pathlib import Path; from pii_guard.audit import AccessLog\n"
+        "for _ in range(15):\n"
+        "    AccessLog(Path(sys.argv[1])).refused(purpose='p', actor='a', task='t', fields=['t.f'], key_ids=[])\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(3)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert verify(path) == []
+    assert [json.loads(line)["seq"] for line in path.read_text().splitlines()] == list(range(1, 46))
+
+
+def test_the_account_is_that_of_the_system_not_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that says another name changes nothing."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody-else")
+    log = AccessLog(tmp_path / "access.jsonl")
+    log.refused(purpose="p", actor="a", task="t", fields=[], key_ids=[])
+    assert json.loads(log.path.read_text())["os_account"] != "somebody-else"
