@@ -36,7 +36,7 @@ PATTERNS = {
     "kr_bank_account": r"[0-9]{3}-[0-9]{3}-[0-9]{6}",
     "kr_phone_fixed": r"0(?:2|[3-6][1-5]|70|50[2-8])[)-][0-9]{3,4}-[0-9]{4}",
 }
-ALONE = r"(?<![0-9A-Za-z]){}(?![0-9A-Za-z])"
+ALONE = r"(?<![0-9A-Za-z-]){}(?![0-9A-Za-z-])"
 SAME, ALL = "pii-guard, same kinds", f"pii-guard, all {len(TABLE)} kinds"
 ROUNDS = 5
 

@@ -171,14 +171,19 @@ def detect(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[int, Tex
     A part is folded (`pii_guard.engine.folding`); positions of hits are in it, and `part.original` leads back. Hits
     with confidence WEAK are among them; of the others no two overlap. A value detector has no hits here.
     """
+    words = {place: _in_words(text, detector) for place, detector in enumerate(detectors) if _looks_at_words(detector)}
     for first, part in text.chunks():
-        part = fold(part)
-        tokens = lex(part)
+        folded = fold(part)
+        tokens = lex(folded)
         found = [_hits(tokens, detector) for detector in detectors]
-        for place, detector in enumerate(detectors):
-            if _looks_at_words(detector):
-                found[place] = _with_words(found[place], part, detector)
-        yield first, part, _disjoint(found)
+        for place, hits in words.items():
+            detector = detectors[place]
+            if folded is not part and _looks_at_words(detector):
+                hits = _in_words(folded, detector)
+            else:
+                hits = _between(hits, first, first + len(part), int(text.offsets[first]))
+            found[place] = _both(found[place], hits)
+        yield first, folded, _disjoint(found)
 
 
 SENTENCE = 16
@@ -186,30 +191,48 @@ SENTENCE = 16
 FIRST_HANGUL = 0xEA
 
 
-def _with_words(hits: Hits, text: Text, detector: WordDetector) -> Hits:
-    """`hits` and those by the detector's patterns, in Korean values that are long enough for a sentence."""
+def _in_words(text: Text, detector: WordDetector) -> Hits:
+    """The hits by a detector's patterns, in Korean values that are long enough for a sentence; ordered by row.
+
+    Over the whole text at once: to build the automaton of such a pattern takes as long as to search a megabyte.
+    """
     if not len(text.data) or int(text.data.max()) < FIRST_HANGUL:
-        return hits
+        return NO_HITS
     rows = np.flatnonzero(np.diff(text.offsets) >= SENTENCE)
     if not len(rows):
-        return hits
+        return NO_HITS
     part = text if len(rows) == len(text) else text.take(rows)
     near = flagged(part, detector.patterns)
-    found = [hits]
-    for pattern in detector.patterns if len(near) else ():
-        row, start, end = spans(part, pattern, near)
-        words = pc.is_in(slices(part.data, start, end), pa.array(detector.never, pa.large_binary()))
-        kept = ~words.to_numpy(zero_copy_only=False)
-        row, start, end = row[kept], start[kept], end[kept]
-        shift = text.offsets[rows[row]] - part.offsets[row]
-        level = np.full(len(row), Confidence.LIKELY, np.int8)
-        found.append(Hits(rows[row], start + shift, end + shift, level, np.zeros(len(row), np.bool_)))
+    if not len(near):
+        return NO_HITS
+    row, start, end = (
+        np.concatenate(parts)
+        for parts in zip(*(spans(part, pattern, near) for pattern in detector.patterns), strict=True)
+    )
+    words = pc.is_in(slices(part.data, start, end), pa.array(detector.never, pa.large_binary()))
+    kept = np.flatnonzero(~words.to_numpy(zero_copy_only=False))
+    kept = kept[np.argsort(row[kept], kind="stable")]
+    row, start, end = row[kept], start[kept], end[kept]
+    shift = text.offsets[rows[row]] - part.offsets[row]
+    level = np.full(len(row), Confidence.LIKELY, np.int8)
+    return Hits(rows[row], start + shift, end + shift, level, np.zeros(len(row), np.bool_))
+
+
+def _between(hits: Hits, first: int, last: int, shift: int) -> Hits:
+    """The hits in rows from `first` to `last`, counted from there."""
+    part = hits.where(np.arange(*np.searchsorted(hits.row, [first, last])))
+    return replace(part, row=part.row - first, start=part.start - shift, end=part.end - shift)
+
+
+def _both(left: Hits, right: Hits) -> Hits:
+    if not len(right):
+        return left
     return Hits(
-        np.concatenate([hit.row for hit in found]),
-        np.concatenate([hit.start for hit in found]),
-        np.concatenate([hit.end for hit in found]),
-        np.concatenate([hit.confidence for hit in found]),
-        np.concatenate([hit.checked for hit in found]),
+        np.concatenate([left.row, right.row]),
+        np.concatenate([left.start, right.start]),
+        np.concatenate([left.end, right.end]),
+        np.concatenate([left.confidence, right.confidence]),
+        np.concatenate([left.checked, right.checked]),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pii_guard import Finding, scan
@@ -131,14 +131,20 @@ def test_a_value_is_judged_by_itself(values: list[str]) -> None:
 
 
 @given(st.binary(min_size=1, max_size=40))
+@example(b"\x91")
 def test_digests_of_every_usual_length_are_known(value: bytes) -> None:
-    """MD5, SHA-1, SHA-256 and SHA-512 in hexadecimal, in either case; not where a header says session ids."""
+    """MD5, SHA-1, SHA-256 and SHA-512 in hexadecimal, in either case; not where a header says session ids.
+
+    One digest of MD5 in some five thousand has fewer letters than an eighth and reads as a long number instead.
+    """
     digests = [hashlib.new(name, value).hexdigest() for name in ("md5", "sha1", "sha256", "sha512")]
-    expected = [f"hashed/digest-{len(digest)}" for digest in digests]
+    states_of = [f"hashed/digest-{len(digest)}" for digest in digests]
+    lettered = [sum(map(str.isalpha, digest)) * 8 >= len(digest) for digest in digests]
+    expected = [state if enough else None for state, enough in zip(states_of, lettered, strict=True)]
     assert states(digests) == states([digest.upper() for digest in digests]) == expected
     assert states(digests, hexadecimal=False) == [None] * 4
     encoded = [base64.b64encode(bytes.fromhex(digest)).decode() for digest in digests]
-    assert states(encoded, base64=True) == expected
+    assert states(encoded, base64=True) == states_of
     assert states(encoded) == [None] * 4
 
 
