@@ -132,10 +132,11 @@ def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
         f"{finding.kind} in the clear ({finding.confidence}, {finding.hits} of {finding.examined} values)"
         for finding in found
     ]
-    run = f"`pii-guard protect {shlex.quote(field.field.source)} --to TARGET`"
+    steps = [] if tag.protection == "encrypt" else [_rule_to_add(tag)]
     if len(field.segments) > 1:
-        run = "flatten the table, for fields inside lists or objects are not encrypted in place, and " + run
-    mend = f"run {run}" if tag.protection == "encrypt" else f"{_rule_to_add(tag)}, then run {run}"
+        steps.append("flatten the table (fields inside lists or objects are not encrypted in place)")
+    steps.append(f"run `pii-guard protect {shlex.quote(field.field.source)} --to TARGET`")
+    mend = ", then ".join(steps)
     yield _violation("PG001", field, "; ".join(words), mend)
 
 

@@ -119,6 +119,14 @@ def test_any_carrier_gives_purpose_and_class(carrier: str) -> None:
     assert result.violations[0].mend == "run `pii-guard protect customers.csv --to TARGET`"
 
 
+def test_nested_field_is_flattened_before_it_is_encrypted() -> None:
+    """`protect` refuses fields inside objects, so the advice puts flattening before it."""
+    nested = replace(field("contact.phone", found=Confidence.CERTAIN, tag=FULL), segments=("contact", "phone"))
+    mend = run(nested, policy=policy()).violations[0].mend
+    assert mend.startswith("flatten the table (")
+    assert mend.endswith("), then run `pii-guard protect customers.csv --to TARGET`")
+
+
 @pytest.mark.parametrize("carrier", ["sidecar", "rule"])
 def test_reason_excuses_plain_data(carrier: str) -> None:
     """protection none with a reason excuses from encryption, not from purpose and class."""
