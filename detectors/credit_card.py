@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pii_guard.detectors.arithmetic import luhn, number
-from pii_guard.detectors.surroundings import among, in_letters, labelled, starting, touches
+from pii_guard.detectors.surroundings import labelled, misplaced, starting
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import GAP_BITS, Gap, Tokens, gaps, shape
@@ -87,10 +87,7 @@ class CreditCard:
             level = np.where(shaped, np.int8(WEAK), np.int8(REJECTED))
             level[passes] = Confidence.LIKELY if code in BARE else Confidence.CERTAIN
             confidence[place], checked[place] = level, passes
-        joint = tokens.gaps[index]
-        confidence[~among(joint, UNIFORM)] = REJECTED
-        letters = in_letters(tokens.before[index]) | in_letters(tokens.after[index])
-        confidence[touches(tokens, index, b"*@") | (letters & (joint == 0))] = REJECTED
+        confidence[misplaced(tokens, index, UNIFORM)] = REJECTED
         unsure = np.flatnonzero(confidence == Confidence.LIKELY)
         confidence[unsure[labelled(tokens, index[unsure], LABEL)]] = Confidence.CERTAIN
         return Judgement(confidence, checked & (confidence > REJECTED))

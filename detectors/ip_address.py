@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from pii_guard.detectors.surroundings import in_letters, labelled, reach, touches
+from pii_guard.detectors.surroundings import beside_letters, in_letters, labelled, reach, touches
 from pii_guard.engine.detection import REJECTED, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import GROUP_BITS, Family, Gap, Tokens, gaps, shape
@@ -126,7 +126,7 @@ def _parts(tokens: Tokens, index: Index) -> tuple[npt.NDArray[np.int64], npt.NDA
 
 def _version_6(tokens: Tokens, index: Index) -> npt.NDArray[np.int8]:
     confidence = np.full(len(index), REJECTED, np.int8)
-    alone = ~(in_letters(tokens.before[index]) | in_letters(tokens.after[index]) | touches(tokens, index, b"*@"))
+    alone = ~(beside_letters(tokens, index) | touches(tokens, index, b"*@"))
     place = np.flatnonzero(alone)
     if not len(place):
         return confidence

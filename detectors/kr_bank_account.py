@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from pii_guard.detectors.arithmetic import number, weighted_sum
-from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
+from pii_guard.detectors.surroundings import among, beside_letters, labelled, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -112,7 +112,7 @@ class BankAccount:
         code, joint = tokens.shape[index], tokens.gaps[index]
         confidence[~among(joint, UNIFORM)] = REJECTED
         confidence[(code == PHONE_LIKE) & (first == ord("0"))] = REJECTED
-        confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
+        confidence[beside_letters(tokens, index)] = REJECTED
         confidence[touches(tokens, index, b"*@+")] = REJECTED
         unlisted = ~among(code, LISTED)
         thirteen = np.flatnonzero((code == BARCODE_LIKE) & (confidence == WEAK))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pii_guard.detectors.arithmetic import number, weighted_sum
-from pii_guard.detectors.surroundings import among, in_letters, labelled, starting, touches
+from pii_guard.detectors.surroundings import labelled, misplaced, starting
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -64,10 +64,7 @@ class BusinessRegistration:
             if code == GROUPED:
                 level[passes] = Confidence.LIKELY
             confidence[place], checked[place] = level, passes
-        joint = tokens.gaps[index]
-        confidence[~among(joint, SEPARATORS)] = REJECTED
-        letters = in_letters(tokens.before[index]) | in_letters(tokens.after[index])
-        confidence[touches(tokens, index, b"*@+") | (letters & (joint == 0))] = REJECTED
+        confidence[misplaced(tokens, index, SEPARATORS, b"*@+")] = REJECTED
         found = np.flatnonzero(checked & (confidence > REJECTED))
         confidence[found[labelled(tokens, index[found], LABEL)]] = Confidence.CERTAIN
         return Judgement(confidence, checked & (confidence > REJECTED))

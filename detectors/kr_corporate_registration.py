@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pii_guard.detectors.arithmetic import number
-from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
+from pii_guard.detectors.surroundings import labelled, misplaced
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -65,10 +65,7 @@ class CorporateRegistration:
                 date = (month >= 1) & (month <= 12) & (day <= 31)
                 level[passes] = np.where(date[passes], np.int8(Confidence.POSSIBLE), np.int8(Confidence.LIKELY))
             confidence[place], checked[place] = level, passes
-        joint = tokens.gaps[index]
-        confidence[~among(joint, SEPARATORS)] = REJECTED
-        letters = in_letters(tokens.before[index]) | in_letters(tokens.after[index])
-        confidence[touches(tokens, index, b"*@") | (letters & (joint == 0))] = REJECTED
+        confidence[misplaced(tokens, index, SEPARATORS)] = REJECTED
         found = np.flatnonzero(checked & (confidence > REJECTED))
         confidence[found[labelled(tokens, index[found], LABEL)]] = Confidence.CERTAIN
         return Judgement(confidence, checked & (confidence > REJECTED))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pii_guard.detectors.surroundings import among, in_letters, labelled, reach, touches
+from pii_guard.detectors.surroundings import among, beside_letters, labelled, reach, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -59,7 +59,7 @@ class DriverLicense:
         code, joint, start = tokens.shape[index], tokens.gaps[index], tokens.start[index]
         confidence[code == FULL] = Confidence.POSSIBLE
         confidence[~among(joint, UNIFORM)] = REJECTED
-        confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
+        confidence[beside_letters(tokens, index)] = REJECTED
         confidence[touches(tokens, index, b"*@+:")] = REJECTED
         rest = np.flatnonzero((confidence == WEAK) & (code == NAMED) & (tokens.before[index] != 0))
         named = reach(tokens, index[rest], before=REGION, width=24)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
+from pii_guard.detectors.surroundings import among, beside_letters, labelled, touches
 from pii_guard.engine.detection import REJECTED, WEAK, ColumnRule, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -51,7 +51,7 @@ class HealthInsurance:
     def confirm(self, tokens: Tokens, index: Index) -> Judgement:
         confidence = np.full(len(index), WEAK, np.int8)
         confidence[~among(tokens.gaps[index], SEPARATORS)] = REJECTED
-        confidence[in_letters(tokens.before[index]) | in_letters(tokens.after[index])] = REJECTED
+        confidence[beside_letters(tokens, index)] = REJECTED
         confidence[touches(tokens, index, b"*@+")] = REJECTED
         found = np.flatnonzero(confidence == WEAK)
         confidence[found[labelled(tokens, index[found], LABEL)]] = Confidence.LIKELY

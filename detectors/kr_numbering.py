@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pii_guard.detectors.surroundings import in_letters, labelled, touches
+from pii_guard.detectors.surroundings import beside_letters, labelled, touches
 from pii_guard.engine.detection import REJECTED, WEAK, Judgement
 from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import GAP_BITS, Gap, Tokens, shape
@@ -125,7 +125,7 @@ def judge(
         confidence[(between == NOT_BETWEEN[0]) | (between == NOT_BETWEEN[1])] = REJECTED
     confidence[touches(tokens, index, b"*@")] = REJECTED
     alone = np.flatnonzero((joint == 0) & (confidence > REJECTED))
-    glued = in_letters(tokens.before[index[alone]]) | in_letters(tokens.after[index[alone]])
+    glued = beside_letters(tokens, index[alone])
     confidence[alone[glued]] = REJECTED
     unsure = alone[~glued & (confidence[alone] < Confidence.LIKELY)]
     behind_hyphen = unsure[tokens.before[index[unsure]] == ord("-")]

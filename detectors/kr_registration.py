@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pii_guard.detectors.arithmetic import number, real_dates, weighted_sum
-from pii_guard.detectors.surroundings import among, in_letters, labelled, touches
+from pii_guard.detectors.surroundings import labelled, misplaced
 from pii_guard.engine.detection import REJECTED, WEAK, Judgement
 from pii_guard.engine.text import Index
 from pii_guard.engine.tokens import Gap, Tokens, gaps, shape
@@ -71,10 +71,7 @@ def judge(tokens: Tokens, index: Index, century: Century, closing: int, label: s
             level[passes] = Confidence.LIKELY
             level[passes & np.isin(number(digits[:2]), EPOCH_MS)] = WEAK
         confidence[place], checked[place] = level, passes
-    joint = tokens.gaps[index]
-    confidence[~among(joint, SEPARATORS)] = REJECTED
-    letters = in_letters(tokens.before[index]) | in_letters(tokens.after[index])
-    confidence[touches(tokens, index, b"*@") | (letters & (joint == 0))] = REJECTED
+    confidence[misplaced(tokens, index, SEPARATORS)] = REJECTED
     found = np.flatnonzero(confidence > REJECTED)
     confidence[found[labelled(tokens, index[found], OTHER)]] = REJECTED
     unsure = np.flatnonzero((confidence > REJECTED) & (confidence < Confidence.CERTAIN))

@@ -9,7 +9,17 @@ import pyarrow.compute as pc
 from pii_guard.engine.text import Bytes, Index
 from pii_guard.engine.tokens import Tokens
 
-__all__ = ["SYLLABLE", "among", "in_letters", "labelled", "reach", "starting", "touches"]
+__all__ = [
+    "SYLLABLE",
+    "among",
+    "beside_letters",
+    "in_letters",
+    "labelled",
+    "misplaced",
+    "reach",
+    "starting",
+    "touches",
+]
 
 SYLLABLE = r"(?:[\xea-\xed][\x80-\xbf][\x80-\xbf])"
 """A Hangul syllable (U+AC00-D7A3, and a few unused code points around) in patterns over bytes."""
@@ -42,6 +52,21 @@ def touches(tokens: Tokens, index: Index, letters: bytes) -> npt.NDArray[np.bool
     wanted = np.zeros(256, np.bool_)
     wanted[list(letters)] = True
     return wanted[tokens.before[index]] | wanted[tokens.after[index]]
+
+
+def beside_letters(tokens: Tokens, index: Index) -> npt.NDArray[np.bool_]:
+    """Which tokens have an ASCII letter or an underscore directly before or behind them."""
+    return in_letters(tokens.before[index]) | in_letters(tokens.after[index])
+
+
+def misplaced(
+    tokens: Tokens, index: Index, separators: frozenset[int], touching: bytes = b"*@"
+) -> npt.NDArray[np.bool_]:
+    """Which numbers have gaps not among `separators`, touch a byte of `touching`, or are bare digits beside letters."""
+    joint = tokens.gaps[index]
+    glued = beside_letters(tokens, index) & (joint == 0)
+    found: npt.NDArray[np.bool_] = ~among(joint, separators) | touches(tokens, index, touching) | glued
+    return found
 
 
 def labelled(
