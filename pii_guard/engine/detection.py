@@ -171,18 +171,21 @@ def detect(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[int, Tex
     A part is folded (`pii_guard.engine.folding`); positions of hits are in it, and `part.original` leads back. Hits
     with confidence WEAK are among them; of the others no two overlap. A value detector has no hits here.
     """
-    words = {place: _in_words(text, detector) for place, detector in enumerate(detectors) if _looks_at_words(detector)}
+    words = [
+        (place, detector, _in_words(text, detector))
+        for place, detector in enumerate(detectors)
+        if _looks_at_words(detector)
+    ]
     for first, part in text.chunks():
         folded = fold(part)
         tokens = lex(folded)
         found = [_hits(tokens, detector) for detector in detectors]
-        for place, hits in words.items():
-            detector = detectors[place]
-            if folded is not part and _looks_at_words(detector):
-                hits = _in_words(folded, detector)
+        for place, detector, hits in words:
+            if folded is part:
+                inside = _between(hits, first, first + len(part), int(text.offsets[first]))
             else:
-                hits = _between(hits, first, first + len(part), int(text.offsets[first]))
-            found[place] = _both(found[place], hits)
+                inside = _in_words(folded, detector)
+            found[place] = _both(found[place], inside)
         yield first, folded, _disjoint(found)
 
 
@@ -266,7 +269,7 @@ def _disjoint(found: list[Hits]) -> list[Hits]:
     What a better hit of the same span beats becomes WEAK: the column may still be of its kind.
     """
     sizes = [len(hits) for hits in found]
-    if sum(size > 0 for size in sizes) == 0:
+    if not any(sizes):
         return found
     start = np.concatenate([hits.start for hits in found])
     end = np.concatenate([hits.end for hits in found])
