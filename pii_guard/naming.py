@@ -1,7 +1,7 @@
 """Names that are values themselves: the header of a headerless CSV, a JSON object keyed by e-mail, a file name.
 
 Every name is examined like a value before it is shown. What it holds is replaced by its kind, so `<email#3>` is the
-third column of a table whose header is an address.
+third column of a table whose header is an address. Names that occur twice in a table get numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.headers import normalise
 from pii_guard.engine.text import Text
 
-__all__ = ["examine", "safe_name", "safe_text"]
+__all__ = ["examine", "safe_name", "safe_text", "unique_names"]
 
 HANGUL = re.compile("[\uac00-\ud7a3]+")
 LABELS = tuple("명일율률별시군구관")
@@ -101,3 +101,16 @@ def _replaced(text: str, spans: list[tuple[int, int, str]]) -> str:
     for start, end, shown in reversed(spans):
         text = text[:start] + shown + text[end:]
     return text
+
+
+def unique_names(schema: pa.Schema) -> list[str]:
+    """The names of the columns; the second and later ones of one name get a number, for they are different fields."""
+    given, times = set(schema.names), dict[str, int]()
+    unique: dict[str, None] = {}
+    for name in schema.names:
+        shown = name
+        while shown in unique or (shown != name and shown in given):
+            times[name] = times.get(name, 1) + 1
+            shown = f"{name}#{times[name]}"
+        unique[shown] = None
+    return list(unique)

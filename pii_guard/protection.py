@@ -16,8 +16,7 @@ from pii_guard.crypto.token import encrypt_column, find_tokens, key_ids, verify_
 from pii_guard.errors import KeyringError, UnprotectedDataError, UsageError
 from pii_guard.keys.keyring import KeyRecord, Keyring
 from pii_guard.model import Confidence, FieldReport, Protection, ScanReport, Tag
-from pii_guard.naming import safe_name
-from pii_guard.scanner import unique_names
+from pii_guard.naming import safe_name, unique_names
 from pii_guard.tags import logical_field, write_tag
 
 __all__ = ["PlannedField", "parse_type", "plan", "protect_batches"]

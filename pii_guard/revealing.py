@@ -13,9 +13,8 @@ from pii_guard.crypto.token import decrypt_column, find_tokens, key_ids
 from pii_guard.errors import KeyringError, TokenError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Tag, path_text
-from pii_guard.naming import safe_name
+from pii_guard.naming import safe_name, unique_names
 from pii_guard.protection import parse_type
-from pii_guard.scanner import unique_names
 from pii_guard.tags import METADATA_KEY, read_tag, write_tag
 
 __all__ = ["EncryptedColumn", "carried_tags", "encrypted_columns", "field_of", "reveal_batches"]

@@ -6,25 +6,18 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pii_guard import connectors
 from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
 from pii_guard.connectors.base import OutOfScope, Source
-from pii_guard.crypto.token import find_tokens
 from pii_guard.detectors import select
-from pii_guard.engine.counting import tally, tally_values
-from pii_guard.engine.detection import Detector, detect, looks_at_values
-from pii_guard.engine.headers import names_kind
+from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
-from pii_guard.engine.protection import GUESSABLE, is_hash, protected
-from pii_guard.engine.text import Text
 from pii_guard.engine.verdict import findings
 from pii_guard.errors import PiiGuardError, ReadError, TargetError
+from pii_guard.field_tally import Header, tally_field
 from pii_guard.model import (
     Coverage,
     FieldPath,
@@ -37,13 +30,11 @@ from pii_guard.model import (
     Tag,
     path_text,
 )
-from pii_guard.naming import safe_name, safe_text
+from pii_guard.naming import safe_name, safe_text, unique_names
 from pii_guard.tags import read_tag
 
-__all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets", "unique_names"]
+__all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets"]
 
-SHORTEST_TOKEN, TOKEN_HEAD = 64, ord("p")
-"""What no token is shorter than, and how it begins: a look at these spares most columns the exact one."""
 MARKS = ("[]", "{}", "{keys}")
 """Parts of a path that are no names: elements, values and keys."""
 PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
@@ -59,29 +50,6 @@ class Progress:
     size: int | None
 
 
-DIGESTS = frozenset("hash hashed digest md5 sha sha1 sha256 sha512 해시 해쉬 해시값".split())
-"""Headers under which base64 of a digest's length is a digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What the name of a field says before any value is seen."""
-
-    kinds: frozenset[str]
-    """The kinds that it names."""
-    hexadecimal: bool
-    """Whether hexadecimal digits of a digest's length are a digest here."""
-    base64: bool
-    """The same for base64."""
-
-    @classmethod
-    def of(cls, name: str, detectors: Sequence[Detector]) -> Self:
-        named = [detector for detector in detectors if names_kind(name, detector.headers, detector.column.unless)]
-        kinds = frozenset(detector.kind.id for detector in named)
-        base64 = bool(kinds & GUESSABLE) or names_kind(name, DIGESTS)
-        return cls(kinds, not any(detector.column.opaque for detector in named), base64)
-
-
 @dataclass(slots=True)
 class _Column:
     """One leaf field while it is counted."""
@@ -90,7 +58,7 @@ class _Column:
     safe: tuple[str, ...]
     named: Mapping[str, int]
     tag: Tag | None
-    header: _Header
+    header: Header
     tally: FieldTally = field(default_factory=FieldTally)
 
 
@@ -111,7 +79,7 @@ class TableScan:
         self.rows += batch.num_rows
         for leaf in leaves(batch.rename_columns(unique_names(batch.schema))):
             column = self._column(leaf)
-            counted = _tally(leaf.folded(), self.detectors, column.header)
+            counted = tally_field(leaf.folded(), self.detectors, column.header)
             self.bytes += counted.bytes
             column.tally = column.tally + counted
 
@@ -121,7 +89,7 @@ class TableScan:
         if column is None:
             safe, named = self._safe(segments)
             tag = read_tag(pa.field(leaf.segments[0], pa.null(), metadata=leaf.metadata)) if leaf.metadata else None
-            header = _Header.of(_own_name(safe), self.detectors)
+            header = Header.of(_own_name(safe), self.detectors)
             column = self._columns[segments] = _Column(str(leaf.type), safe, named, tag, header)
         return column
 
@@ -192,81 +160,6 @@ def _own_name(segments: tuple[str, ...]) -> str:
 
 def _findings(report: FieldReport, detectors: Sequence[Detector]) -> tuple[Finding, ...]:
     return findings(_own_name(report.segments), report.tally, detectors, report.protection)
-
-
-def unique_names(schema: pa.Schema) -> list[str]:
-    """The names of the columns; the second and later ones of one name get a number, for they are different fields."""
-    given, times = set(schema.names), dict[str, int]()
-    unique: dict[str, None] = {}
-    for name in schema.names:
-        shown = name
-        while shown in unique or (shown != name and shown in given):
-            times[name] = times.get(name, 1) + 1
-            shown = f"{name}#{times[name]}"
-        unique[shown] = None
-    return list(unique)
-
-
-def _tally(leaf: Leaf, detectors: Sequence[Detector], header: _Header) -> FieldTally:
-    counts = leaf.counts()
-    values = leaf.values
-    if counts is not None:
-        values = values.dictionary
-        used = np.flatnonzero((counts > 0) & values.is_valid().to_numpy(zero_copy_only=False))
-        values, counts = values.take(pa.array(used)), counts[used]
-    text = Text.of(values)
-    lengths = np.diff(text.offsets)
-    weights = np.ones(len(text), np.int64) if counts is None else counts
-    examined = int(weights[lengths > 0].sum())
-    size = int((lengths * weights).sum())
-    tokens = 0
-    states: dict[str, int] = {}
-    plain = np.ones(len(text), np.bool_)
-    long = np.flatnonzero(lengths >= SHORTEST_TOKEN)
-    if len(long) and (text.data[text.offsets[long]] == TOKEN_HEAD).any():
-        plain = ~find_tokens(values).to_numpy(zero_copy_only=False)
-        tokens = int(weights[~plain].sum())
-    for state, rows in protected(text, hexadecimal=header.hexadecimal, base64=header.base64):
-        states[state] = states.get(state, 0) + int(weights[rows].sum())
-        plain[rows] = False
-    if not plain.all():
-        text, weights = text.take(np.flatnonzero(plain)), weights[plain]
-        counts = None if counts is None else weights
-    return FieldTally(
-        rows=leaf.rows,
-        examined=examined,
-        bytes=size,
-        tokens=tokens,
-        protected=states,
-        invalid=int(weights[text.invalid()].sum()),
-        kinds=_kinds(text, counts, detectors, header, any(map(is_hash, states))),
-    )
-
-
-def _kinds(
-    text: Text,
-    counts: npt.NDArray[np.int64] | None,
-    detectors: Sequence[Detector],
-    header: _Header,
-    hashed: bool,
-) -> dict[str, KindTally]:
-    """The tally of each kind in the plain values of a field. A kind that the header names, or whose hashes some values
-    may be, has one in any case: the verdict on it needs no hits, but has to know that it was looked for."""
-    kinds = {
-        detector.kind.id: KindTally()
-        for detector in detectors
-        if detector.kind.id in header.kinds or (detector.column.hashes and hashed)
-    }
-    whole = [detector for detector in detectors if looks_at_values(detector)]
-    for first, part, hits in detect(text, detectors):
-        weights = None if counts is None else counts[first : first + len(part)]
-        found = tally_values(part, whole, header.kinds, weights)
-        for detector, hit in zip(detectors, hits, strict=True):
-            if len(hit):
-                found[detector.kind.id] = tally(part, hit, detector.kind, weights)
-        for kind, counted in found.items():
-            kinds[kind] = kinds[kind] + counted if kind in kinds else counted
-    return kinds
 
 
 def scan_data(
