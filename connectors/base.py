@@ -58,6 +58,8 @@ class Capabilities:
     """The number of rows is known before reading."""
     writable: bool
     """`pii_guard.connectors.write` writes this format."""
+    comments: bool = False
+    """Rows are lines of text or source code, in which a comment can allow personal data (docs/own-rules.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,5 +28,7 @@ class TextTable(TextFileTable):
 
 class TextSource(FileSource):
     format = "text"
-    capabilities = Capabilities(typed=False, nested=False, metadata=False, row_count=False, writable=False)
+    capabilities = Capabilities(
+        typed=False, nested=False, metadata=False, row_count=False, writable=False, comments=True
+    )
     table = TextTable

@@ -6,7 +6,8 @@ A detector's docstring is what `pii-guard kinds KIND` prints.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cache
@@ -15,7 +16,7 @@ from importlib import import_module
 from pii_guard.engine.detection import Detector
 from pii_guard.errors import UsageError
 
-__all__ = ["TABLE", "load", "select"]
+__all__ = ["TABLE", "describe", "load", "select"]
 
 if __name__ != "pii_guard.detectors":  # e.g. `import detectors`, or `pytest detectors/`
     raise ImportError("this folder is the package pii_guard.detectors; import it by that name")
@@ -57,33 +58,47 @@ TABLE: dict[str, tuple[str, str]] = {
 
 @cache
 def load(kind: str) -> Detector:
-    """The detector of one kind. Raises UsageError for an unknown kind, with the nearest known one."""
+    """The detector of one kind of the table. Raises UsageError for an unknown kind, with the nearest known one."""
     if kind not in TABLE:
-        near = difflib.get_close_matches(kind, TABLE, 1, 0.5)
-        raise UsageError(
-            f"unknown kind '{kind}'"
-            + (f"; did you mean '{near[0]}'?" if near else "")
-            + " (pii-guard kinds lists them)"
-        )
+        raise _unknown(kind, TABLE)
     module, name = TABLE[kind][0].split(":")
     detector: Detector = getattr(import_module(f"pii_guard.detectors.{module}"), name)()
     return detector
 
 
-def select(only: Iterable[str] = (), excluding: Iterable[str] = (), *, masked: bool = True) -> tuple[Detector, ...]:
+def select(
+    only: Iterable[str] = (), excluding: Iterable[str] = (), *, own: Sequence[Detector] = (), masked: bool = True
+) -> tuple[Detector, ...]:
     """The detectors of the kinds in `only` (empty: of all) without those in `excluding`, in table order.
 
-    `masked=False` gives detectors whose samples are the values themselves: for a person at a terminal who asked.
+    `own` are detectors beside those of the table, such as those of a policy; they come first. `masked=False` gives
+    detectors whose samples are the values themselves: for a person at a terminal who asked.
     """
     if isinstance(only, str) or isinstance(excluding, str):
         raise UsageError("kinds are given as a list, such as ['email']")
     wanted, unwanted = tuple(only), tuple(excluding)
+    known = {detector.kind.id: detector for detector in own}
     for kind in (*wanted, *unwanted):
-        load(kind)
-    chosen = [load(kind) for kind in TABLE if (not wanted or kind in wanted) and kind not in unwanted]
+        if kind not in known and kind not in TABLE:
+            raise _unknown(kind, (*known, *TABLE))
+    chosen = [kind for kind in (*known, *TABLE) if (not wanted or kind in wanted) and kind not in unwanted]
     if not chosen:
         raise UsageError("no kind is left to look for")
-    return tuple(detector if masked else _unmasked(detector) for detector in chosen)
+    detectors = (known[kind] if kind in known else load(kind) for kind in chosen)
+    return tuple(detector if masked else _unmasked(detector) for detector in detectors)
+
+
+def describe(detector: Detector) -> str:
+    """What a detector finds, must not find, its legal basis, gaps and sources."""
+    described: str | None = getattr(detector, "description", None)
+    return described or inspect.getdoc(type(detector)) or ""
+
+
+def _unknown(kind: str, known: Iterable[str]) -> UsageError:
+    near = difflib.get_close_matches(kind, list(known), 1, 0.5)
+    return UsageError(
+        f"unknown kind '{kind}'" + (f"; did you mean '{near[0]}'?" if near else "") + " (pii-guard kinds lists them)"
+    )
 
 
 def _unmasked(detector: Detector) -> Detector:

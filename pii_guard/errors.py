@@ -12,6 +12,7 @@ from typing import ClassVar
 
 __all__ = [
     "AuditError",
+    "CustomKindError",
     "KeyringError",
     "PiiGuardError",
     "PolicyError",
@@ -47,6 +48,10 @@ class PolicyError(UsageError):
         self.source = source
         self.problems = tuple(problems)
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class CustomKindError(UsageError):
+    """The function that a policy names for a kind of its own failed on a value."""
 
 
 class ReadError(PiiGuardError):

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from pii_guard.batches import Leaf
 from pii_guard.crypto.token import find_tokens
+from pii_guard.engine.allowances import without_allowed
 from pii_guard.engine.counting import tally, tally_values
 from pii_guard.engine.detection import Detector, detect, looks_at_values
 from pii_guard.engine.headers import names_kind
 from pii_guard.engine.protection import GUESSABLE, is_hash, protected
-from pii_guard.engine.text import Text
+from pii_guard.engine.text import Index, Text
 from pii_guard.model import FieldTally, KindTally
 
 __all__ = ["Header", "tally_field"]
@@ -46,8 +47,13 @@ class Header:
         return cls(kinds, not any(detector.column.opaque for detector in named), base64)
 
 
-def tally_field(leaf: Leaf, detectors: Sequence[Detector], header: Header) -> FieldTally:
-    """What the values of one field in one batch count to: tokens, other protection, and kinds in what is plain."""
+def tally_field(
+    leaf: Leaf, detectors: Sequence[Detector], header: Header, *, with_comments: bool = False
+) -> FieldTally:
+    """What the values of one field in one batch count to: tokens, other protection, and kinds in what is plain.
+
+    `with_comments`: the values are lines in which a comment can allow hits (`pii_guard.engine.allowances`).
+    """
     counts = leaf.counts()
     values = leaf.values
     if counts is not None:
@@ -72,24 +78,25 @@ def tally_field(leaf: Leaf, detectors: Sequence[Detector], header: Header) -> Fi
     if not plain.all():
         text, weights = text.take(np.flatnonzero(plain)), weights[plain]
         counts = None if counts is None else weights
-    return FieldTally(
+    searched = _searched(text, counts, detectors, header, any(map(is_hash, states)), with_comments)
+    return searched + FieldTally(
         rows=leaf.rows,
         examined=examined,
         bytes=size,
         tokens=tokens,
         protected=states,
         invalid=int(weights[text.invalid()].sum()),
-        kinds=_kinds(text, counts, detectors, header, any(map(is_hash, states))),
     )
 
 
-def _kinds(
+def _searched(
     text: Text,
     counts: npt.NDArray[np.int64] | None,
     detectors: Sequence[Detector],
     header: Header,
     hashed: bool,
-) -> dict[str, KindTally]:
+    with_comments: bool,
+) -> FieldTally:
     """The tally of each kind in the plain values of a field. A kind that the header names, or whose hashes some values
     may be, has one in any case: the verdict on it needs no hits, but has to know that it was looked for."""
     kinds = {
@@ -98,12 +105,23 @@ def _kinds(
         if detector.kind.id in header.kinds or (detector.column.hashes and hashed)
     }
     whole = [detector for detector in detectors if looks_at_values(detector)]
+    searched = FieldTally(kinds=kinds)
     for first, part, hits in detect(text, detectors):
         weights = None if counts is None else counts[first : first + len(part)]
+        allowed: dict[str, int] = {}
+        idle = 0
+        if with_comments:
+            hits, rows_of, idle_rows = without_allowed(part, detectors, hits)
+            allowed = {kind: _times(rows, weights) for kind, rows in rows_of.items()}
+            idle = _times(idle_rows, weights)
         found = tally_values(part, whole, header.kinds, weights)
         for detector, hit in zip(detectors, hits, strict=True):
             if len(hit):
                 found[detector.kind.id] = tally(part, hit, detector.kind, weights)
-        for kind, counted in found.items():
-            kinds[kind] = kinds[kind] + counted if kind in kinds else counted
-    return kinds
+        searched = searched + FieldTally(kinds=found, allowed=allowed, idle=idle)
+    return searched
+
+
+def _times(rows: Sequence[int] | Index, weights: Index | None) -> int:
+    """How often the values at `rows` occur in all."""
+    return len(rows) if weights is None else int(weights[np.asarray(rows, np.int64)].sum())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,14 @@ from pii_guard.batches import leaves, normalise
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
 from pii_guard.connectors.lines import OVERLAP
 from pii_guard.detectors import select
+from pii_guard.engine.allowances import allowances
 from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.text import Bytes, Index, Text
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Hit
+
+if TYPE_CHECKING:
+    from pii_guard.policy import Policy
 
 __all__ = ["find", "find_in_stream"]
 
@@ -35,17 +40,27 @@ FIND_SCHEMA = pa.schema(
 
 
 def find(
-    texts: pa.Array | pa.ChunkedArray | Sequence[str | None], *, only: Iterable[str] = (), excluding: Iterable[str] = ()
+    texts: pa.Array | pa.ChunkedArray | Sequence[str | None],
+    *,
+    only: Iterable[str] = (),
+    excluding: Iterable[str] = (),
+    policy: Policy | str | os.PathLike[str] | None = None,
 ) -> pa.Table:
     """Spans of personal data in texts: a table (row, start, end, kind, confidence, personal), ordered by row and start.
 
     `row` counts from 0; `start` and `end` are characters (code points) in the text, end exclusive. Null texts have no
-    hits. The table holds no text: `texts[row][start:end]` is the value.
+    hits. The table holds no text: `texts[row][start:end]` is the value. `only` and `excluding` name kinds; `policy`, a
+    policy or the path of its file, adds the kinds that it defines.
 
     >>> find(["mail hong@example.com으로"]).to_pylist()[0]["end"]
     21
     """
-    detectors = select(only, excluding)
+    own: Sequence[Detector] = ()
+    if policy is not None:
+        from pii_guard.policy import with_detectors  # pydantic, which nothing else here needs
+
+        own = with_detectors(policy)[1]
+    detectors = select(only, excluding, own=own)
     column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else _column(texts)
     if pa.types.is_nested(column.type):
         raise UsageError(f"find takes texts, not a column of type {column.type}; scan walks down such columns")
@@ -107,7 +122,8 @@ def _characters_before(data: Bytes) -> Index:
 def find_in_stream(file: BinaryIO, detectors: Sequence[Detector]) -> Iterator[Hit]:
     """The hits in a text file (UTF-8 or CP949, decided block by block), line by line, masked, in order.
 
-    A line longer than 8 MiB is searched in pieces that overlap by 256 bytes: a longer value across a seam is missed.
+    Hits that a comment in their line allows are marked so (docs/own-rules.md). A line longer than 8 MiB is searched in
+    pieces that overlap by 256 bytes: a longer value across a seam is missed.
     """
     line = column = start = 0  # of the first character in `pending`
     pending = b""
@@ -133,6 +149,7 @@ def _located(data: bytes, end: int, place: tuple[int, int, int], detectors: Sequ
     offsets = np.r_[0, breaks + 1, len(data)] if not data.endswith(b"\n") else np.r_[0, breaks + 1]
     characters = _characters_before(view)
     text = Text(view, offsets.astype(np.int64))
+    allowed, _ = allowances(text)
     found = []
     for detector, hits in locate(text, detectors):
         for row, begin, stop, level in zip(hits.row, hits.start, hits.end, hits.confidence, strict=True):
@@ -149,4 +166,5 @@ def _located(data: bytes, end: int, place: tuple[int, int, int], detectors: Sequ
             start=start + int(characters[begin]),
             end=start + int(characters[stop]),
             masked=kind.mask(data[begin:stop].decode(errors="replace")),
+            allowed=kind.id in allowed.get(row, ()),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import chain
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from pii_guard.audit import AccessLog, os_account
 from pii_guard.batches import ArrowData, normalise
 from pii_guard.crypto.key import ColumnKey
 from pii_guard.detectors import select
+from pii_guard.engine.detection import Detector
 from pii_guard.errors import PurposeRefusedError, TokenError, UnprotectedDataError, UsageError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Confidence, ScanReport, Tag
-from pii_guard.policy import Policy, assign, load
+from pii_guard.policy import Policy, assign, load, suppress, with_detectors
 from pii_guard.protection import PlannedField, plan, protect_batches
 from pii_guard.revealing import encrypted_columns, field_of, reveal_batches
 from pii_guard.scanner import TableScan, scan_data
@@ -32,7 +34,8 @@ class Guard:
 
     `policy`: a policy or the path of its file. `keys`: an open keyring or the path of a key directory without a
     passphrase. `tags`: what is known of fields already (a sidecar file's content). `audit`: where access records go,
-    `access.jsonl` in the key directory by default.
+    `access.jsonl` in the key directory by default. `detectors`: what scans look for, by default all kinds and those of
+    the policy.
     """
 
     def __init__(
@@ -42,18 +45,28 @@ class Guard:
         *,
         tags: Mapping[str, Tag] | None = None,
         audit: AccessLog | str | os.PathLike[str] | None = None,
+        detectors: Sequence[Detector] | None = None,
     ) -> None:
+        self._given, self._detectors = policy, detectors
         self.policy = policy if isinstance(policy, Policy) else load(Path(policy))
         self.keys = keys if isinstance(keys, Keyring) else Keyring.open(Path(keys))
         self.tags = dict(tags or {})
         path = self.keys.directory / ACCESS_LOG if audit is None else audit
         self.audit = path if isinstance(path, AccessLog) else AccessLog(Path(path))
 
+    @property
+    def detectors(self) -> Sequence[Detector]:
+        """What scans look for. To reveal needs none, so that code named by a policy is loaded on first use alone."""
+        if self._detectors is None:
+            self._detectors = select(own=with_detectors(self._given)[1])
+        return self._detectors
+
     def plan(self, schema: pa.Schema, report: ScanReport) -> tuple[PlannedField, ...]:
         """What `protect` would do to each column of a table with this schema, given a scan of it.
 
         Raises UnprotectedDataError where personal data has no rule, naming each field.
         """
+        report = suppress(report, self.policy, date.today())
         tags = assign(report, self.policy, self.tags)
         for name, tag in tags.items():
             unknown = [purpose for purpose in tag.purposes if purpose not in self.policy.purposes]
@@ -74,19 +87,33 @@ class Guard:
         raised before that batch is released.
         """
         if report is None and isinstance(data, pa.Table | pa.RecordBatch | Sequence):  # the same whenever it is read
-            report = scan_data(data, table=table, detectors=select())
+            report = scan_data(data, table=table, detectors=self.detectors)
         reader = normalise(data)
         if report is None:
             first = list(_take_one(reader))
-            report = scan_data(pa.Table.from_batches(first, reader.schema), table=table, detectors=select())
+            report = scan_data(pa.Table.from_batches(first, reader.schema), table=table, detectors=self.detectors)
             planned = self.plan(reader.schema, report)
             watched = [
                 field.index for field in planned if field.action == "keep" and not (field.tag and field.tag.reason)
             ]
-            reader = pa.RecordBatchReader.from_batches(reader.schema, chain(first, _watch(reader, watched, table)))
+            reader = pa.RecordBatchReader.from_batches(reader.schema, chain(first, self._watch(reader, watched, table)))
         else:
             planned = self.plan(reader.schema, report)
         return protect_batches(reader, planned, self.keys)
+
+    def _watch(self, reader: pa.RecordBatchReader, columns: list[int], table: str) -> Iterator[pa.RecordBatch]:
+        """The batches of `reader`, each after a look at the columns that the plan leaves alone."""
+        counted = TableScan("(data)", table, self.detectors)
+        for batch in reader:
+            counted.add(batch.select(columns))
+            report = suppress(ScanReport(counted.reports()), self.policy, date.today())
+            for field, finding in report.findings:
+                if finding.personal and finding.confidence >= Confidence.LIKELY:
+                    raise UnprotectedDataError(
+                        f"{table}.{field.field.path}: {finding.kind} appeared in a later batch of a stream, in a "
+                        "column that no rule protects; add a rule for it to the policy and run again"
+                    )
+            yield batch
 
     def reveal(
         self, data: ArrowData, *, purpose: str, actor: str | None = None, task: str = "reveal"
@@ -153,17 +180,3 @@ def _take_one(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     for batch in reader:
         yield batch
         return
-
-
-def _watch(reader: pa.RecordBatchReader, columns: list[int], table: str) -> Iterator[pa.RecordBatch]:
-    counted = TableScan("(data)", table, select())
-    for batch in reader:
-        counted.add(batch.select(columns))
-        for report in counted.reports():
-            for finding in report.findings:
-                if finding.personal and finding.confidence >= Confidence.LIKELY:
-                    raise UnprotectedDataError(
-                        f"{table}.{report.field.path}: {finding.kind} appeared in a later batch of a stream, in a "
-                        "column that no rule protects; add a rule for it to the policy and run again"
-                    )
-        yield batch

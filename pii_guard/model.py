@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Self
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "NotExamined",
     "Protection",
     "ScanReport",
+    "Suppressed",
     "Tag",
     "path_text",
 ]
@@ -207,6 +209,10 @@ class FieldTally:
     invalid: int = 0
     """Values that are not valid UTF-8; they are examined all the same."""
     kinds: Mapping[str, KindTally] = field(default_factory=dict)
+    allowed: Mapping[str, int] = field(default_factory=dict)
+    """Kind -> lines of text whose hits of it a comment in the line allows; they are counted nowhere else."""
+    idle: int = 0
+    """Such comments that allow nothing: without reason, of an unknown kind, or beside nothing of the kind."""
 
     @property
     def plain(self) -> int:
@@ -234,6 +240,8 @@ class FieldTally:
             protected=_sum(self.protected, other.protected),
             invalid=self.invalid + other.invalid,
             kinds=kinds,
+            allowed=_sum(self.allowed, other.allowed),
+            idle=self.idle + other.idle,
         )
 
 
@@ -256,6 +264,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A finding that the policy says is none (docs/own-rules.md)."""
+
+    finding: Finding
+    reason: str
+    expires: date
+    """The last day on which it is suppressed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One value found in a text, masked. `line` and `column` count from 1, in characters.
 
@@ -270,6 +288,8 @@ class Hit:
     start: int
     end: int
     masked: str
+    allowed: bool = False
+    """Whether a comment in its line allows it (docs/own-rules.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +323,10 @@ class FieldReport:
     findings: tuple[Finding, ...] = ()
     tag: Tag | None = None
     """The tag that the source itself carries (Arrow field metadata)."""
+    suppressed: tuple[Suppressed, ...] = ()
+    """Findings that the policy takes out; they are not among `findings`."""
+    in_lines: bool = False
+    """Whether the values are lines of text or source code, in which a comment can allow a hit."""
 
     @property
     def protection(self) -> Protection:

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -16,7 +18,7 @@ from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
 from pii_guard.engine.verdict import findings
-from pii_guard.errors import PiiGuardError, ReadError, TargetError
+from pii_guard.errors import CustomKindError, PiiGuardError, ReadError, TargetError
 from pii_guard.field_tally import Header, tally_field
 from pii_guard.model import (
     Coverage,
@@ -32,6 +34,9 @@ from pii_guard.model import (
 )
 from pii_guard.naming import safe_name, safe_text, unique_names
 from pii_guard.tags import read_tag
+
+if TYPE_CHECKING:
+    from pii_guard.policy import Policy
 
 __all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets"]
 
@@ -63,12 +68,16 @@ class _Column:
 
 
 class TableScan:
-    """Counts the batches of one table. `source` and `table` are safe to show."""
+    """Counts the batches of one table. `source` and `table` are safe to show.
 
-    def __init__(self, source: str, table: str, detectors: Sequence[Detector]) -> None:
+    `with_comments`: the values are lines in which a comment can allow hits (docs/own-rules.md).
+    """
+
+    def __init__(self, source: str, table: str, detectors: Sequence[Detector], *, with_comments: bool = False) -> None:
         self.source = source
         self.table = table
         self.detectors = detectors
+        self.with_comments = with_comments
         self.rows = 0
         self.bytes = 0
         self._columns: dict[tuple[str, ...], _Column] = {}
@@ -79,7 +88,7 @@ class TableScan:
         self.rows += batch.num_rows
         for leaf in leaves(batch.rename_columns(unique_names(batch.schema))):
             column = self._column(leaf)
-            counted = tally_field(leaf.folded(), self.detectors, column.header)
+            counted = tally_field(leaf.folded(), self.detectors, column.header, with_comments=self.with_comments)
             self.bytes += counted.bytes
             column.tally = column.tally + counted
 
@@ -147,6 +156,7 @@ class TableScan:
                 column.type,
                 replace(counted, kinds=kinds),
                 tag=column.tag,
+                in_lines=self.with_comments,
             )
             found.append(replace(report, findings=_findings(report, self.detectors)))
         return with_neighbours(found, self.detectors)
@@ -186,12 +196,18 @@ def scan_targets(
     *,
     detectors: Sequence[Detector],
     exclude: Sequence[str] = (),
+    comments: bool = True,
     progress: Callable[[Progress], None] | None = None,
+    seen: set[str] | None = None,
 ) -> ScanReport:
-    """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on."""
+    """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on.
+
+    `comments`: whether comments in lines of text can allow hits. `seen` holds the files of earlier scans of the same
+    run: one that is named twice, or by a link, is counted once.
+    """
     parts: list[ScanReport] = []
     rows = 0
-    seen: set[str] = set()  # a file that is named twice, or by a link, is counted once
+    seen = set() if seen is None else seen
     names: dict[str, int] = {}  # two files whose names hold values are told apart by a number
     for target in targets:
         for found in connectors.discover(target, exclude=exclude):
@@ -205,18 +221,24 @@ def scan_targets(
                 if shown != found.target:
                     names[shown] = names.get(shown, 0) + 1
                     shown = shown if names[shown] == 1 else f"{shown}#{names[shown]}"
-                parts.append(_scan_source(found, shown, detectors, progress, rows))
+                parts.append(_scan_source(found, shown, detectors, comments, progress, rows))
                 rows += parts[-1].coverage.rows
-    return merge(*parts)
+    return merge(*parts, detectors=detectors)
 
 
 def _scan_source(
-    source: Source, shown: str, detectors: Sequence[Detector], progress: Callable[[Progress], None] | None, rows: int
+    source: Source,
+    shown: str,
+    detectors: Sequence[Detector],
+    comments: bool,
+    progress: Callable[[Progress], None] | None,
+    rows: int,
 ) -> ScanReport:
     parts = [ScanReport(coverage=Coverage(sources=1))]
     try:
         for table in source.tables():
-            counted = TableScan(shown, safe_text(table.name), detectors)
+            with_comments = comments and source.capabilities.comments
+            counted = TableScan(shown, safe_text(table.name), detectors, with_comments=with_comments)
             try:
                 for batch in table.batches():
                     counted.add(batch)
@@ -225,15 +247,20 @@ def _scan_source(
             finally:  # what was read before it broke stays in the report
                 parts.append(_report(counted, sources=0, unparsed=table.unparsed))
                 rows += counted.rows
+    except CustomKindError:  # the policy is broken, not the source
+        raise
     except PiiGuardError as error:
         reason = error.reason if isinstance(error, ReadError) else str(error)
         parts.append(ScanReport(not_examined=(NotExamined(shown, safe_text(reason)),)))
-    return merge(*parts)
+    return merge(*parts, detectors=detectors)
 
 
-def merge(*reports: ScanReport) -> ScanReport:
+def merge(*reports: ScanReport, detectors: Sequence[Detector] | None = None) -> ScanReport:
     """Several reports in one. Fields that occur in more than one are added up and judged anew, so that partial scans of
-    a table (partitions, threads, a resumed run) give the report of the whole. Associative; the order is the data's."""
+    a table (partitions, threads, a resumed run) give the report of the whole. Associative; the order is the data's.
+
+    `detectors` are those of the scans, by default all of pii-guard's own.
+    """
     fields: dict[FieldPath, FieldReport] = {}
     partial: set[tuple[str, str]] = set()
     coverage = Coverage()
@@ -250,14 +277,16 @@ def merge(*reports: ScanReport) -> ScanReport:
         not_examined += part.not_examined
         for reason, count in part.out_of_scope.items():
             reasons[reason] = reasons.get(reason, 0) + count
-    return ScanReport(_judged(tuple(fields.values()), partial), coverage, tuple(not_examined), reasons)
+    return ScanReport(_judged(tuple(fields.values()), partial, detectors), coverage, tuple(not_examined), reasons)
 
 
-def _judged(fields: tuple[FieldReport, ...], tables: Set[tuple[str, str]]) -> tuple[FieldReport, ...]:
+def _judged(
+    fields: tuple[FieldReport, ...], tables: Set[tuple[str, str]], detectors: Sequence[Detector] | None
+) -> tuple[FieldReport, ...]:
     """The same fields with those of `tables` (source, table) judged anew, neighbours included."""
     if not tables:
         return fields
-    detectors = select()
+    detectors = select() if detectors is None else detectors
     anew = {
         report.field: replace(report, findings=_findings(report, detectors))
         for report in fields
@@ -273,17 +302,28 @@ def scan(
     only: Iterable[str] = (),
     excluding: Iterable[str] = (),
     table: str = "data",
+    policy: Policy | str | os.PathLike[str] | None = None,
 ) -> ScanReport:
     """Find personal data in a file, a directory, or Arrow data (data frames, tables, readers, lists of dicts).
 
     `only` and `excluding` name kinds. `table` names the table in the report where the data has no name of its own.
-    Raises TargetError for a path that does not exist, UsageError for an unknown kind or data that is not Arrow data.
+    `policy`, a policy or the path of its file, adds the kinds that it defines and suppresses what it suppresses today.
+    Raises TargetError for a path that does not exist, UsageError for an unknown kind or data that is not Arrow data,
+    PolicyError for a policy that is wrong.
 
     >>> report = scan([{"phone": "010-1234-5678"}, {"phone": "010-9876-5432"}])
     >>> [(str(field.field), finding.kind, str(finding.confidence)) for field, finding in report.findings]
     [('(data)::data::phone', 'kr_phone_mobile', 'likely')]
     """
-    detectors = select(only, excluding)
+    if policy is not None:
+        from pii_guard.policy import suppress, with_detectors  # pydantic, which a scan without a policy does not need
+
+        rules, own = with_detectors(policy)
+        return suppress(_scanned(target, select(only, excluding, own=own), table), rules, date.today())
+    return _scanned(target, select(only, excluding), table)
+
+
+def _scanned(target: str | os.PathLike[str] | ArrowData, detectors: Sequence[Detector], table: str) -> ScanReport:
     if isinstance(target, str | os.PathLike):
         path = os.fspath(target)
         try:

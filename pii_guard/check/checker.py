@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 from pii_guard.engine.protection import GUESSABLE, is_digest
@@ -44,24 +45,55 @@ class CheckResult:
     report: ScanReport
 
 
-def check(report: ScanReport, policy: Policy | None, tags: Mapping[str, Tag]) -> CheckResult:
-    """Hold every field of `report` against the rules.
+def check(
+    report: ScanReport, policy: Policy | None, tags: Mapping[str, Tag], *, today: date | None = None
+) -> CheckResult:
+    """Hold every field of `report` against the rules, without the findings that `policy` suppresses `today`.
 
     `tags` are those of the sidecar file, by `TABLE.PATH`. The tag that a field carries itself comes first, then the one
     in `tags`; what it leaves open is filled from the policy's rule for the field, and where either asks for encryption,
     encryption it is.
     """
     violations, warnings = [], []
+    if policy is not None:
+        report, doubts = _suppressed(report, policy, today or date.today())
+        warnings += doubts
     for field in report.fields:
         tag = _tag(field, policy, tags)
         broken = [*_in_the_clear(field, tag), *_undeclared(field, tag, policy)]
         violations += broken
         if not any(violation.rule == "PG001" for violation in broken):
             warnings += list(_suspected(field, tag))
+        if field.tally.idle:
+            message = f"comments `pii-guard: allow[...]` that allow nothing: {field.tally.idle}"
+            mend = "give each a kind that its line holds, and a reason; or take it out"
+            warnings.append(_violation("PG013", field, message, mend))
     for item in report.not_examined:
         mend = "make it readable, or take it out of the targets, and check again"
         warnings.append(Violation("PG010", item.source, None, f"not examined: {item.reason}", mend))
     return CheckResult(tuple(sorted(violations, key=_order)), tuple(sorted(warnings, key=_order)), report)
+
+
+def _suppressed(report: ScanReport, policy: Policy, today: date) -> tuple[ScanReport, list[Violation]]:
+    """The report without what is suppressed, and warnings of suppressions that no longer hold or match nothing."""
+    from pii_guard.policy.suppression import expired, suppress, unused
+
+    report = suppress(report, policy, today)
+    doubts = [
+        _violation(
+            "PG011",
+            field,
+            f"its suppression has expired on {rule.expires.isoformat()}",
+            "see whether its reason still holds; then set a later day, or take it out of pii-guard.toml",
+        )
+        for field in report.fields
+        for rule in expired(field, policy, today)
+    ]
+    for rule in unused(report, policy):
+        names = ", ".join(_toml(pattern) for pattern in rule.match)
+        message = f"the suppression of {names} matches no finding"
+        doubts.append(Violation("PG012", POLICY_FILE, None, message, "correct it, or take it out of the policy"))
+    return report, doubts
 
 
 def exit_code(result: CheckResult) -> int:
@@ -97,6 +129,7 @@ def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> 
     )
 
 
+POLICY_FILE = "pii-guard.toml"
 SURE = (Confidence.LIKELY, Confidence.CERTAIN)
 
 
@@ -132,6 +165,10 @@ def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
         f"{finding.kind} in the clear ({finding.confidence}, {finding.hits} of {finding.examined} values)"
         for finding in found
     ]
+    if field.in_lines:
+        mend = "take the values out, or allow one in its line by a comment `pii-guard: allow[KIND] REASON`"
+        yield _violation("PG001", field, "; ".join(words), mend)
+        return
     steps = [] if tag.protection == "encrypt" else [_rule_to_add(tag)]
     if len(field.segments) > 1:
         steps.append("flatten the table (fields inside lists or objects are not encrypted in place)")

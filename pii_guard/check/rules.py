@@ -74,6 +74,27 @@ RULES: Mapping[str, Rule] = {
             why="A check says `clean` only of what was read.",
             mend="Make it readable, or take it out of the targets, and check again.",
         ),
+        Rule(
+            "PG011",
+            "expired-suppression",
+            what="A suppression of the policy covers a finding, but its last day is past.",
+            why="The reason for it was given until that day; the finding counts again.",
+            mend="See whether the reason still holds; then set a later day, or take the suppression out.",
+        ),
+        Rule(
+            "PG012",
+            "unused-suppression",
+            what="A suppression of the policy matches no finding of what was checked.",
+            why="What suppresses nothing now may hide something later.",
+            mend="Correct its pattern, or take it out of the policy.",
+        ),
+        Rule(
+            "PG013",
+            "idle-allow-comment",
+            what="A comment in a line allows nothing: no reason, an unknown kind, or nothing of the kind in the line.",
+            why="It promises an exception that is none.",
+            mend="Give it a kind that its line holds and a reason, or take it out.",
+        ),
     )
 }
 """Rule id -> rule, in the order of the ids."""

@@ -9,11 +9,10 @@ from pathlib import Path
 import click
 
 from pii_guard.check import check, exit_code, joined
-from pii_guard.cli.options import policy_option, target_arguments
+from pii_guard.cli.options import comments_option, policy_option, target_arguments
 from pii_guard.cli.output import emit, watching
-from pii_guard.detectors import select
+from pii_guard.cli.settings import settings
 from pii_guard.errors import UsageError
-from pii_guard.policy import find_policy, load
 from pii_guard.render import check as render
 from pii_guard.render import console
 from pii_guard.scanner import scan_targets
@@ -25,6 +24,7 @@ __all__ = ["command"]
 @click.command("check")
 @target_arguments
 @policy_option
+@comments_option
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
 @click.option(
@@ -34,6 +34,7 @@ __all__ = ["command"]
 def command(
     targets: tuple[str, ...],
     policy: Path | None,
+    comments: bool,
     form: str,
     output: Path | None,
     exclude: tuple[str, ...],
@@ -43,13 +44,19 @@ def command(
 
     Reads everything. Shows no samples, not even masked ones.
     """
-    results = []
+    results, seen = [], set[str]()
     with watching(quiet) as progress:
         for target in dict.fromkeys(targets):  # each by the policy and the tags that are its own
-            found = policy or find_policy(Path(target))
-            rules, tags = load(found) if found else None, load_sidecar(sidecar_path(Path(target)))
-            report = scan_targets([target], detectors=select(), exclude=exclude, progress=progress)
-            results.append(check(report, rules, tags))
+            chosen, tags = settings(policy, Path(target)), load_sidecar(sidecar_path(Path(target)))
+            report = scan_targets(
+                [target],
+                detectors=chosen.detectors,
+                exclude=exclude,
+                comments=comments,
+                progress=progress,
+                seen=seen,
+            )
+            results.append(check(report, chosen.policy, tags))
     result = joined(results)
     if not result.report.coverage.sources and result.report.complete:
         raise UsageError(f"nothing was read under {', '.join(targets)}: no file there is in scope, so nothing is clean")

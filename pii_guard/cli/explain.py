@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
-from pii_guard.cli.options import existing_targets
+from pii_guard.cli.options import existing_targets, policy_option
 from pii_guard.cli.output import emit, watching
-from pii_guard.detectors import select
+from pii_guard.cli.settings import settings
+from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
 from pii_guard.model import FieldReport
@@ -20,20 +24,22 @@ __all__ = ["command"]
 @click.command("explain")
 @click.argument("target", callback=existing_targets)
 @click.option("--field", "field", required=True, metavar="FIELD", help="PATH, TABLE.PATH or SOURCE::TABLE::PATH.")
+@policy_option
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def command(target: str, field: str, quiet: bool) -> int:
+def command(target: str, field: str, policy: Path | None, quiet: bool) -> int:
     """Say why a field of TARGET was judged as it was, with the figures.
 
     \b
     pii-guard explain customers.csv --field phone
     """
+    chosen = settings(policy, Path(target))
     with watching(quiet) as progress:
-        report = scan_targets([target], detectors=select(), progress=progress)
+        report = chosen.suppressed(scan_targets([target], detectors=chosen.detectors, progress=progress))
     found = [item for item in report.fields if field in _names(item)]
     if not found:
         known = [name for item in report.fields for name in _names(item)[:2]]
         raise UsageError(f"no field {field} in {target}{did_you_mean(field, known)}")
-    emit("\n".join(explain(item, _named(item)) for item in found))
+    emit("\n".join(explain(item, _named(item, chosen.detectors)) for item in found))
     return 0 if report.complete else 3
 
 
@@ -41,10 +47,10 @@ def _names(report: FieldReport) -> tuple[str, str, str]:
     return report.field.path, logical_field(report.field), str(report.field)
 
 
-def _named(report: FieldReport) -> list[str]:
+def _named(report: FieldReport, detectors: Sequence[Detector]) -> list[str]:
     names = [segment for segment in report.segments if segment not in ("[]", "{}", "{keys}")]
     return [
         detector.kind.id
-        for detector in select()
+        for detector in detectors
         if names and names_kind(names[-1], detector.headers, detector.column.unless)
     ]

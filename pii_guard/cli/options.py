@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from pii_guard.errors import PolicyError, UsageError
+from pii_guard.errors import UsageError
 
 __all__ = [
-    "existing_policy",
+    "comments_option",
     "existing_targets",
     "keys_option",
     "kinds_of",
@@ -47,6 +47,17 @@ def policy_option(command: Command) -> Command:
         "--policy",
         type=click.Path(path_type=Path, dir_okay=False),
         help="The policy file; by default the nearest pii-guard.toml above what is read.",
+    )(command)
+
+
+def comments_option(command: Command) -> Command:
+    return click.option(
+        "--no-inline-allow",
+        "comments",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Ignore comments `pii-guard: allow[KIND] reason` in lines of text.",
     )(command)
 
 
@@ -91,13 +102,3 @@ def passphrase(file: Path | None) -> str | None:
     if not line:
         raise UsageError(f"{file}: the first line, which should hold the passphrase, is empty")
     return line
-
-
-def existing_policy(given: Path | None, start: Path) -> Path:
-    """The policy file to use. Raises PolicyError where there is none."""
-    from pii_guard.policy import find_policy
-
-    found = given or find_policy(start)
-    if found is None:
-        raise PolicyError(str(start), ["no pii-guard.toml here or above; write one, or name one with --policy"])
-    return found

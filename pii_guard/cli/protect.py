@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 
 from pii_guard import connectors
-from pii_guard.cli.options import existing_policy, keys_option, passphrase, passphrase_option, policy_option
+from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
 from pii_guard.cli.output import announce, emit, watching
+from pii_guard.cli.settings import required
 from pii_guard.cli.tables import only_table, refuse_incomplete
-from pii_guard.detectors import select
 from pii_guard.guard import Guard
 from pii_guard.keys.keyring import Keyring
-from pii_guard.policy import load
 from pii_guard.render import tags as render
 from pii_guard.revealing import carried_tags
 from pii_guard.scanner import scan_targets
@@ -47,21 +46,22 @@ def command(
     retention class; what is personal and has none stops the command before anything is written.
     """
     table = only_table(source)
-    rules = load(existing_policy(policy, Path(source)))
+    rules, chosen = required(policy, Path(source))
     format = connectors.check_target(target, overwrite=overwrite)
-    guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)), tags=load_sidecar(sidecar_path(Path(source))))
+    ring, tags = Keyring.open(keys, passphrase(passphrase_file)), load_sidecar(sidecar_path(Path(source)))
+    guard = Guard(rules, ring, tags=tags, detectors=chosen.detectors)
     with watching(quiet) as progress:
-        report = scan_targets([source], detectors=select(), progress=progress)
+        report = scan_targets([source], detectors=chosen.detectors, progress=progress)
     refuse_incomplete(report, source, table)
     reader = table.reader()
     emit(render.plan(guard.plan(reader.schema, report)))
     if dry_run:
         return 0
     protected = guard.protect(reader, table=table.name, report=report)
-    tags = carried_tags(protected.schema, Path(target).stem)
+    carried = carried_tags(protected.schema, Path(target).stem)
     rows = connectors.write(protected, target, overwrite=overwrite)
     announce(f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}")
     if not format.load().capabilities.metadata:
-        save_sidecar(sidecar_path(Path(target)), tags)
+        save_sidecar(sidecar_path(Path(target)), carried)
         announce(f"wrote the tags, which {format.id} cannot hold, to {sidecar_path(Path(target))}")
     return 0

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from pii_guard import connectors
-from pii_guard.cli.options import existing_policy, keys_option, passphrase, passphrase_option, policy_option
+from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
 from pii_guard.cli.output import announce
+from pii_guard.cli.settings import existing_policy
 from pii_guard.cli.tables import only_table
 from pii_guard.guard import Guard
 from pii_guard.keys.keyring import Keyring
-from pii_guard.policy import load
 
 __all__ = ["command"]
 
@@ -45,7 +45,7 @@ def command(
     alone.
     """
     table = only_table(source)
-    rules = load(existing_policy(policy, Path(source)))
+    rules = existing_policy(policy, Path(source))
     connectors.check_target(target, overwrite=overwrite)
     guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)))
     revealed = guard.reveal(table.reader(), purpose=purpose, actor=actor, task=task)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import kinds_of, target_arguments
+from pii_guard.cli.options import comments_option, kinds_of, policy_option, target_arguments
 from pii_guard.cli.output import emit, terminal_width, watching
-from pii_guard.detectors import select
+from pii_guard.cli.settings import by_policy, settings
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import merge, scan_targets
 
 __all__ = ["command"]
 
@@ -32,6 +32,8 @@ CONFIDENCES = [str(level) for level in Confidence]
 @click.option(
     "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
 )
+@policy_option
+@comments_option
 @click.option(
     "--fail-on",
     type=click.Choice(CONFIDENCES),
@@ -46,6 +48,8 @@ def command(
     only: str | None,
     excluding: str | None,
     exclude: tuple[str, ...],
+    policy: Path | None,
+    comments: bool,
     fail_on: str | None,
     show_values: bool,
     quiet: bool,
@@ -61,9 +65,21 @@ def command(
     """
     if show_values and (form != "table" or output is not None or not sys.stdout.isatty()):
         raise UsageError("--show-values shows values on a terminal only: no other --format, no --output, no pipe")
-    detectors = select(kinds_of(only), kinds_of(excluding), masked=not show_values)
+    parts, seen = [], set[str]()
     with watching(quiet) as progress:
-        report = scan_targets(targets, detectors=detectors, exclude=exclude, progress=progress)
+        for group in by_policy(policy, targets):
+            chosen = settings(
+                policy,
+                Path(group[0]),
+                only=kinds_of(only),
+                excluding=kinds_of(excluding),
+                masked=not show_values,
+            )
+            part = scan_targets(
+                group, detectors=chosen.detectors, exclude=exclude, comments=comments, progress=progress, seen=seen
+            )
+            parts.append(chosen.suppressed(part))
+    report = merge(*parts)
     if form == "table":
         color = output is None and console.use_color(sys.stdout, os.environ)
         text = scan.table(report, width=terminal_width(), color=color)

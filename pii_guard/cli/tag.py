@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import existing_policy, existing_targets, policy_option
+from pii_guard.cli.options import existing_targets, policy_option
 from pii_guard.cli.output import announce, emit, say, watching
-from pii_guard.detectors import select
-from pii_guard.policy import assign, load
+from pii_guard.cli.settings import required
+from pii_guard.policy import assign
 from pii_guard.render import tags as render
 from pii_guard.scanner import scan_targets
 from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
@@ -27,9 +27,9 @@ def command(target: str, policy: Path | None, quiet: bool) -> int:
     Purposes and retention classes come from the policy's rules. A field that no rule covers is tagged without them and
     named: `pii-guard check` fails on it until the policy says why it is kept.
     """
-    rules = load(existing_policy(policy, Path(target)))
+    rules, chosen = required(policy, Path(target))
     with watching(quiet) as progress:
-        report = scan_targets([target], detectors=select(), progress=progress)
+        report = chosen.suppressed(scan_targets([target], detectors=chosen.detectors, progress=progress))
     path = sidecar_path(Path(target))
     tags = assign(report, rules, load_sidecar(path))
     save_sidecar(path, tags)

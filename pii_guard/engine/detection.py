@@ -7,6 +7,8 @@ table; a hit of the very same span is still the shape of its kind, and becomes W
 A *value detector* says of whole values whether they may be of its kind. Such values have no shape of their own (login
 ids, names in Latin letters), so it looks at columns whose header names the kind, and elsewhere at values with one of
 its `heads` alone. Each value is judged by itself, so that counts do not depend on how a column is cut into batches.
+
+A *pattern detector* has a regular expression for its values: the kinds that a policy defines.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ __all__ = [
     "Detector",
     "Hits",
     "Judgement",
+    "PatternDetector",
     "SpanDetector",
     "ValueDetector",
     "detect",
@@ -120,6 +123,17 @@ class WordDetector(SpanDetector, Protocol):
         """Words that are no value, whatever stands around them."""
 
 
+class PatternDetector(Detector, Protocol):
+    """Finds values by a pattern of RE2. Those of all such detectors are looked for in one pass over a text."""
+
+    @property
+    def pattern(self) -> str:
+        """What values look like."""
+
+    def search(self, text: Text, rows: Index) -> Hits:
+        """The hits in `rows`, the values in which some detector's pattern matches."""
+
+
 class ValueDetector(Detector, Protocol):
     """Says which values of a column may be of its kind, each as a whole."""
 
@@ -138,6 +152,10 @@ def looks_at_values(detector: Detector) -> TypeGuard[ValueDetector]:
 
 def _looks_at_words(detector: Detector) -> TypeGuard[WordDetector]:
     return hasattr(detector, "patterns")
+
+
+def _looks_for_patterns(detector: Detector) -> TypeGuard[PatternDetector]:
+    return hasattr(detector, "pattern")
 
 
 def _looks_inside(detector: Detector) -> TypeGuard[SpanDetector]:
@@ -176,10 +194,15 @@ def detect(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[int, Tex
         for place, detector in enumerate(detectors)
         if _looks_at_words(detector)
     ]
+    patterns = [(place, detector) for place, detector in enumerate(detectors) if _looks_for_patterns(detector)]
     for first, part in text.chunks():
         folded = fold(part)
         tokens = lex(folded)
         found = [_hits(tokens, detector) for detector in detectors]
+        near = flagged(folded, tuple(detector.pattern for _, detector in patterns)) if patterns else NOWHERE
+        if len(near):
+            for place, searcher in patterns:
+                found[place] = searcher.search(folded, near)
         for place, detector, hits in words:
             if folded is part:
                 inside = _between(hits, first, first + len(part), int(text.offsets[first]))

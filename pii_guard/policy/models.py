@@ -1,4 +1,6 @@
-"""The policy file as a type: purposes, retention classes, field rules (docs/FORMAT.md, policy file).
+"""The policy file as a type: purposes, retention classes, field rules, kinds and suppressions of its own.
+
+docs/FORMAT.md (policy file) and docs/own-rules.md say what each means.
 
 The only module that imports pydantic. Nothing is coerced: a number where text belongs is a mistake.
 """
@@ -7,17 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 from unicodedata import normalize
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from pii_guard.detectors import TABLE
+from pii_guard.engine.patterns import flaw
+from pii_guard.engine.verdict import ENCRYPTED, MASKED_VALUE
 from pii_guard.tags import did_you_mean, place_text
 
-__all__ = ["FieldRule", "Policy", "Purpose", "RetentionClass"]
+__all__ = ["CustomKind", "FieldRule", "Policy", "Purpose", "RetentionClass", "Suppression"]
 
+_FUNCTION = re.compile(r"python:([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
 _ID = re.compile(r"[a-z0-9가-힣_-]+")
 _DURATION = re.compile(
     # Weeks stand alone (ISO 8601-1, 5.5.2.4); at least one part, and one after a T.
@@ -65,8 +72,36 @@ def _declared(text: str, info: ValidationInfo, table: str, what: str) -> str:
     return text
 
 
+def _kind(text: str, info: ValidationInfo) -> str:
+    known = (*TABLE, ENCRYPTED, MASKED_VALUE, *(info.context or {}).get("kinds", ()))
+    if text not in known:
+        advice = did_you_mean(text, known) or "; pii-guard kinds lists them"
+        raise ValueError(f"unknown kind {json.dumps(text, ensure_ascii=False)}{advice}")
+    return text
+
+
+def _new_kind(text: str) -> str:
+    if text in (*TABLE, ENCRYPTED, MASKED_VALUE):
+        raise ValueError("is a kind of pii-guard already; choose another name")
+    return _identifier(text)
+
+
+def _regular(pattern: str) -> str:
+    problem = flaw(pattern)
+    if problem:
+        raise ValueError(problem)
+    return pattern
+
+
+def _function(text: str) -> str:
+    if not _FUNCTION.fullmatch(text):
+        raise ValueError('must name a function as "python:module:function"')
+    return text
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 class _Part(BaseModel):
@@ -88,11 +123,52 @@ class RetentionClass(_Part):
     starts: Text | None = None
 
 
-class FieldRule(_Part):
-    """What holds for the fields that a pattern matches."""
+class CustomKind(_Part):
+    """A kind of data that pii-guard does not know itself."""
 
+    title: Text | None = None
+    pattern: Annotated[Text, AfterValidator(_regular)]
+    """A regular expression of RE2."""
+    keywords: Texts = ()
+    """Words near a value that make it likely."""
+    headers: Texts = ()
+    """Columns that hold the kind."""
+    check: Annotated[Text, AfterValidator(_function)] | None = None
+    """`python:module:function`, from the text of a value to whether it is one."""
+    personal: bool = True
+    examples: Texts = ()
+    """Texts in which a value is found."""
+    counterexamples: Texts = ()
+    """Texts in which none is."""
+
+
+class _Matching(_Part):
     match: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1, strict=False)]
     """Patterns over the logical field, `TABLE.PATH`. `*` and `?` are wild; `[` is not, because paths hold `[]`."""
+
+    def matches(self, logical_field: str) -> bool:
+        """Whether a pattern covers `logical_field`; upper and lower case differ, forms of Hangul do not."""
+        name = normalize("NFC", logical_field)
+        return any(fnmatchcase(name, normalize("NFC", pattern).replace("[", "[[]")) for pattern in self.match)
+
+
+class Suppression(_Matching):
+    """Findings that are none, for a reason and until a day."""
+
+    kinds: Annotated[tuple[Annotated[str, AfterValidator(_kind)], ...], Field(strict=False)] = ()
+    """Empty: all."""
+    reason: Text
+    expires: date
+    """The last day on which it holds."""
+
+    def covers(self, logical_field: str, kind: str) -> bool:
+        """Whether findings of `kind` in `logical_field` (`TABLE.PATH`) are meant, whatever the day."""
+        return (not self.kinds or kind in self.kinds) and self.matches(logical_field)
+
+
+class FieldRule(_Matching):
+    """What holds for the fields that a pattern matches."""
+
     purposes: Annotated[tuple[Annotated[str, AfterValidator(_purpose)], ...], Field(strict=False)] = ()
     retention: Annotated[str, AfterValidator(_retention)] | None = None
     protection: Literal["encrypt", "none"] = "encrypt"
@@ -110,11 +186,6 @@ class FieldRule(_Part):
             raise ValueError('a reason belongs to protection = "none"; leave it out or add that')
         return reason
 
-    def matches(self, logical_field: str) -> bool:
-        """Whether a pattern covers `logical_field`; upper and lower case differ, forms of Hangul do not."""
-        name = normalize("NFC", logical_field)
-        return any(fnmatchcase(name, normalize("NFC", pattern).replace("[", "[[]")) for pattern in self.match)
-
 
 class Policy(_Part):
     """A policy file, whole and right. Made by `pii_guard.policy.load` or `parse`."""
@@ -123,6 +194,8 @@ class Policy(_Part):
     purposes: dict[Identifier, Purpose] = {}
     retention: dict[Identifier, RetentionClass] = {}
     fields: tuple[FieldRule, ...] = Field(default=(), strict=False)
+    kinds: dict[Annotated[str, AfterValidator(_new_kind)], CustomKind] = {}
+    suppressions: tuple[Suppression, ...] = Field(default=(), strict=False)
 
     def rule_for(self, logical_field: str) -> FieldRule | None:
         """The first rule, in the order of the file, that matches `logical_field` (`TABLE.PATH`)."""
@@ -136,5 +209,11 @@ class Policy(_Part):
 
 def known_keys(place: tuple[Any, ...]) -> Iterable[str]:
     """The keys that the form knows where the unknown key `place[-1]` stands."""
-    parts: dict[Any, type[BaseModel]] = {"purposes": Purpose, "retention": RetentionClass, "fields": FieldRule}
+    parts: Mapping[Any, type[BaseModel]] = {
+        "purposes": Purpose,
+        "retention": RetentionClass,
+        "fields": FieldRule,
+        "kinds": CustomKind,
+        "suppressions": Suppression,
+    }
     return (parts[place[0]] if len(place) > 1 else Policy).model_fields

@@ -1,4 +1,4 @@
-"""Find and read a policy file: `pii-guard.toml`, or `[tool.pii-guard]` in pyproject.toml."""
+"""Read a policy file: `pii-guard.toml`, or `[tool.pii-guard]` in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pii_guard.errors import PolicyError
+from pii_guard.policy.finding import PYPROJECT, section_of
 from pii_guard.policy.models import Policy, known_keys
 from pii_guard.tags import did_you_mean, place_text, read_toml
 
-__all__ = ["POLICY_NAME", "find_policy", "load", "parse"]
-
-POLICY_NAME = "pii-guard.toml"
-_PYPROJECT = "pyproject.toml"
+__all__ = ["load", "parse"]
 
 _PLAIN_WORDS = {
     "missing": "is missing",
@@ -28,39 +26,20 @@ _PLAIN_WORDS = {
     "tuple_type": 'must be a list, such as ["..."]',
     "dict_type": "must be a table",
     "model_type": "must be a table",
+    "bool_type": "must be true or false",
+    "date_type": "must be a date without quotes, such as 2027-03-31",
     "literal_error": "must be {expected}",
     "value_error": "{error}",
 }
 """pydantic's types of error in words that make sense to the writer of a TOML file."""
 
 
-def find_policy(start: Path) -> Path | None:
-    """The policy file that holds for `start`: in its folder, or else in the nearest folder above that has one.
-
-    `start` may be a file. In one folder `pii-guard.toml` wins over `[tool.pii-guard]` of pyproject.toml. Raises
-    PolicyError where a pyproject.toml on the way cannot be read: it may hold the policy.
-    """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        own, shared = folder / POLICY_NAME, folder / _PYPROJECT
-        try:
-            if own.is_file():
-                return own
-            if not shared.is_file():
-                continue
-        except OSError as error:  # not "no such file": a folder that may not be entered
-            raise PolicyError(str(folder), [f"cannot be searched for a policy: {error.strerror}"]) from None
-        if _section(read_toml(shared)) is not None:
-            return shared
-    return None
-
-
 def load(path: Path) -> Policy:
     """The policy in the file `path`. Raises PolicyError with every mistake in it at once, each with its place."""
     document = read_toml(path)
-    if path.name != _PYPROJECT:
+    if path.name != PYPROJECT:
         return parse(document, str(path))
-    section = _section(document)
+    section = section_of(document)
     if not isinstance(section, dict):
         raise PolicyError(str(path), ["has no table [tool.pii-guard]"])
     return parse(section, f"{path} [tool.pii-guard]")
@@ -77,11 +56,6 @@ def parse(document: Mapping[str, Any], source: str) -> Policy:
         return Policy.model_validate(document, context=declared)
     except ValidationError as error:
         raise PolicyError(source, list(_problems(error))) from None
-
-
-def _section(pyproject: Mapping[str, Any]) -> object:
-    tool = pyproject.get("tool")
-    return tool.get("pii-guard") if isinstance(tool, dict) else None
 
 
 def _composed(value: Any) -> Any:

@@ -20,11 +20,13 @@ def field_entries(report: ScanReport) -> list[dict[str, Any]]:
     return [_entry(field, finding) for field, finding in ordered]
 
 
+def _place(field: FieldReport) -> dict[str, Any]:
+    return {"source": field.field.source, "table": field.field.table, "field": field.field.path}
+
+
 def _entry(field: FieldReport, finding: Finding) -> dict[str, Any]:
     return {
-        "source": field.field.source,
-        "table": field.field.table,
-        "field": field.field.path,
+        **_place(field),
         "kind": finding.kind,
         "confidence": str(finding.confidence),
         "examined": finding.examined,
@@ -49,4 +51,30 @@ def summary(report: ScanReport) -> dict[str, Any]:
         "coverage": {**asdict(report.coverage), "fields": len(report.fields)},
         "not_examined": not_examined(report),
         "out_of_scope": dict(sorted(report.out_of_scope.items())),
+        "suppressed": _suppressed(report),
+        "allowed": _allowed(report),
     }
+
+
+def _suppressed(report: ScanReport) -> list[dict[str, Any]]:
+    """One record a finding that the policy suppresses, sorted as findings are."""
+    entries = [
+        {**_place(field), "kind": item.finding.kind, "reason": item.reason, "expires": item.expires.isoformat()}
+        for field in report.fields
+        for item in field.suppressed
+    ]
+    return sorted(entries, key=_order)
+
+
+def _allowed(report: ScanReport) -> list[dict[str, Any]]:
+    """One record a field and kind that comments allow, sorted likewise."""
+    entries = [
+        {**_place(field), "kind": kind, "values": count}
+        for field in report.fields
+        for kind, count in field.tally.allowed.items()
+    ]
+    return sorted(entries, key=_order)
+
+
+def _order(entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    return entry["source"], entry["table"], entry["field"], entry["kind"]

@@ -25,7 +25,11 @@ def explain(report: FieldReport, named: Iterable[str]) -> str:
         lines += [f"    - {reason}" for reason in finding.evidence]
         if finding.kind in tally.kinds:
             lines.append(f"    {_figures(tally.kinds[finding.kind], plain)}")
-    found = {finding.kind for finding in report.findings}
+    for item in report.suppressed:
+        lines += ["", f"  {item.finding.kind}: suppressed until {item.expires.isoformat()}", f"    - {item.reason}"]
+    for kind, count in tally.allowed.items():
+        lines += ["", f"  {kind}: allowed by comments in {count:,} lines"]
+    found = {*(finding.kind for finding in report.findings), *(item.finding.kind for item in report.suppressed)}
     for kind, counted in sorted(tally.kinds.items()):
         if kind not in found and counted.shaped:
             lines += ["", f"  {kind}: no finding", f"    - {_silence(counted)}", f"    {_figures(counted, plain)}"]

@@ -45,6 +45,8 @@ def json(report: ScanReport) -> str:
         "fields": field_entries(report),
         "not_examined": whole["not_examined"],
         "out_of_scope": whole["out_of_scope"],
+        "suppressed": whole["suppressed"],
+        "allowed": whole["allowed"],
     }
     return escape.json(document, indent=2) + "\n"
 
@@ -82,6 +84,11 @@ def _csv_rows(report: ScanReport) -> Iterator[dict[str, Any]]:
         yield {"record": "not_examined", "source": item["source"], "evidence": item["reason"]}
     for reason, count in whole["out_of_scope"].items():
         yield {"record": "out_of_scope", "evidence": f"{count} | {reason}"}
+    for item in whole["suppressed"]:
+        until = f"{item.pop('reason')} | until {item.pop('expires')}"
+        yield {"record": "suppressed", **item, "evidence": until}
+    for item in whole["allowed"]:
+        yield {"record": "allowed", **item, "hits": item.pop("values")}
     counts = (f"{name}: {count}" for name, count in whole["coverage"].items())
     yield {"record": "summary", "evidence": " | ".join([f"complete: {_word(report.complete)}", *counts])}
 
@@ -147,6 +154,12 @@ def footer(report: ScanReport) -> str:
     if whole["out_of_scope"]:
         reasons = (f"{count:,} {escape.terminal(reason)}" for reason, count in whole["out_of_scope"].items())
         text += f"out of scope: {', '.join(reasons)}\n"
+    for item in whole["suppressed"]:
+        reason = f"until {item['expires']}: {item['reason']}"
+        text += f"suppressed: {escape.terminal(_name(item))}: {item['kind']} {escape.terminal(reason)}\n"
+    for item in whole["allowed"]:
+        lines = _count(item["values"], "line")
+        text += f"allowed by comments: {escape.terminal(_name(item))}: {item['kind']} in {lines}\n"
     return text
 
 

@@ -20,6 +20,8 @@ def test_json_form(report: ScanReport) -> None:
         "coverage",
         "not_examined",
         "out_of_scope",
+        "suppressed",
+        "allowed",
         "exit_code",
         "violations",
         "warnings",
