@@ -48,11 +48,11 @@ TITLES = (
 )
 NAME = rf"(?P<value>(?:{'|'.join(TWO_SYLLABLES)})[{GIVEN}]{{1,2}}|[{SURNAMES}][{GIVEN}]{{2}})"
 PARTICLES = "으로|로|에게|께서|께|한테|은|는|이|가|을|를|의|과|와|도|입니다|이고|이며"
-END = rf"(?:[^가-힣]|\z|(?:{PARTICLES})(?:[^가-힣]|\z))"
+END = rf"(?:[^가-힣]|$|(?:{PARTICLES})(?:[^가-힣]|$))"
 IN_TEXT = (
     rf"(?:{LABELS})\s?[:：(]?\s?{NAME}(?:{END}|{TITLES})",
     rf"(?:\A|[^가-힣]){NAME}\s?(?:{TITLES})",
-    rf"(?:[가-힣]\s?[:：]\s?|[(]|[0-9][.]\s){NAME}(?:[^가-힣]|\z)",
+    rf"(?:[가-힣]\s?[:：]\s?|[(]|[0-9][.]\s){NAME}(?:[^가-힣]|$)",
     rf"(?:\A|[^가-힣]){NAME}\s?[(]",
 )
 # what else has a name
@@ -83,13 +83,13 @@ class KoreanName:
     """What it finds
         Columns whose values are a listed surname and one to three more syllables (`홍길동`, `남궁민수`, `이 영희`):
         under a header such as 성명, 고객명 or name when 60 % have the shape; without one when 70 % also have given
-        names of usual syllables.
+        names of usual syllables. In texts, names beside a label, a title, an honorific or a bracket: 성명: 홍길동.
     What it must not find
         Columns of words, places or products, a third of which begin with a surname as well; labels such as 담당자.
     Legal basis
         Personal data (PIPA Art. 2).
     Known gaps
-        Names inside sentences; romanised names; foreign names in Hangul.
+        Names inside sentences with nothing beside them that says so; romanised names; foreign names in Hangul.
     References
         Population census of 2015, surnames by frequency.
     """

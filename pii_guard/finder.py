@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pii_guard.batches import leaves, normalise
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
-from pii_guard.connectors.lines import OVERLAP
+from pii_guard.connectors.lines import LINE_LIMIT, OVERLAP
 from pii_guard.detectors import select
 from pii_guard.engine.allowances import allowances
 from pii_guard.engine.detection import Detector, locate
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find", "find_in_stream"]
 
-LONGEST_LINE = 8 << 20
+LONGEST_LINE = LINE_LIMIT
 """Bytes; a longer line is searched in pieces, so that memory stays bounded."""
 
 FIND_SCHEMA = pa.schema(
@@ -122,7 +122,7 @@ def _characters_before(data: Bytes) -> Index:
 def find_in_stream(file: BinaryIO, detectors: Sequence[Detector]) -> Iterator[Hit]:
     """The hits in a text file (UTF-8 or CP949, decided block by block), line by line, masked, in order.
 
-    Hits that a comment in their line allows are marked so (docs/own-rules.md). A line longer than 8 MiB is searched in
+    Hits that a comment in their line allows are marked so (docs/own-rules.md). A line longer than 1 MiB is searched in
     pieces that overlap by 256 bytes: a longer value across a seam is missed.
     """
     line = column = start = 0  # of the first character in `pending`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pii_guard
+from pii_guard.detectors import select
 from pii_guard.engine import patterns
 from pii_guard.engine.text import Text
 
@@ -47,3 +50,26 @@ def test_invalid_text_is_searched_for_what_is_valid_in_it() -> None:
     row, start, end = patterns.spans(text, PATTERN)
     assert np.bincount(row).tolist() == [1, 300]
     assert {text.data[first:last].tobytes().decode() for first, last in zip(start, end, strict=True)} == {"홍길동"}
+
+
+@pytest.mark.parametrize(
+    "detector", [each for each in select() if hasattr(each, "patterns")], ids=lambda it: it.kind.id
+)
+@settings(max_examples=100)
+@given(st.lists(st.lists(PIECES, min_size=1, max_size=10).map("".join), min_size=1, max_size=4))
+def test_the_patterns_of_detectors_mean_the_same_to_re2_and_to_re(detector: Any, values: list[str]) -> None:
+    """Long values are searched by the one, short ones by the other."""
+    text = Text.of(pa.array(values, pa.string()))
+    found = []
+    for long in (patterns.LONG, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(patterns, "LONG", long)
+            spans = (patterns.spans(text, pattern) for pattern in detector.patterns)
+            found.append([sorted(zip(*(part.tolist() for part in each), strict=True)) for each in spans])
+    assert found[0] == found[1]
+
+
+def test_a_name_is_found_in_a_line_of_any_length() -> None:
+    """A line longer than what RE2 is given match by match is searched all the same."""
+    line = "성명: 홍길동 고객님, " * 1_000
+    assert len(pii_guard.find([line], only=["person_name_ko"])) == 1_000
