@@ -11,7 +11,8 @@ five interleaved rounds; machines differ and are shared, so read the ratios. Pre
 scaled: its cost per value does not depend on how many there are (shown by the second, larger sample).
 
 RE2 does less than the others: it says which rows match, without spans, check digits or context.
-Then: the rate of each column alone, what each kind costs over the whole table, and with --sweep whether time is linear.
+Then: the rate of each column alone, of either lexer alone, what each kind costs over the whole table, and with --sweep
+whether time is linear.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ import table as shop
 
 from pii_guard.detectors import TABLE, select
 from pii_guard.engine.detection import Detector
+from pii_guard.engine.lexer import LEXER, choose
+from pii_guard.engine.text import Text
+from pii_guard.errors import UsageError
 from pii_guard.scanner import scan_data
 
 # the shapes of the table's hits, for engines of regular expressions; names have no pattern
@@ -114,6 +118,24 @@ class Timed:
         return timed
 
 
+def lexing(table: pa.Table) -> None:
+    """The lexers alone over the whole table, and their ratio: the best of interleaved rounds."""
+    parts = [part for column in table.columns for chunk in column.chunks for _, part in Text.of(chunk).chunks()]
+    spent: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for name in ("numpy", "native"):
+            try:
+                lexer = choose(name)
+            except UsageError as error:
+                print(error)
+                return
+            taken = seconds(lambda lexer=lexer: [len(lexer.lex(part)) for part in parts])  # type: ignore[misc]
+            spent.setdefault(name, []).append(taken)
+    numpy, native = (min(spent[name]) for name in ("numpy", "native"))
+    print(f"lexing alone: NumPy {shop.size(table) / numpy / 1e6:.0f} MB/s, ", end="")
+    print(f"native {shop.size(table) / native / 1e6:.0f} MB/s: {numpy / native:.1f} times as fast")
+
+
 def costs(table: pa.Table) -> None:
     timed = [Timed(detector) for detector in select()]
     total = seconds(lambda: scan_data(table, detectors=timed))
@@ -170,7 +192,8 @@ def main() -> None:
         rates[PRESIDIO].append(shop.size(part) / seconds(lambda: analyze(part)))
         rates[MORE].append(shop.size(part) / seconds(lambda: analyze_more(part)))
     yardsticks = [statistics.median(rates[name]) for name in (PRESIDIO, MORE)]
-    print(f"{arguments.rows:,} rows, {table.num_columns} columns, {size / 1e6:.0f} MB; hits verified")
+    about = f"{arguments.rows:,} rows, {table.num_columns} columns, {size / 1e6:.0f} MB"
+    print(f"{about}; lexer: {LEXER.name}; hits verified")
     print(f"{'engine':<24} {'MB/s':>9} {'M values/s':>11} {'x ' + PRESIDIO:>20} {'x ' + MORE:>22}")
     for name, measured in rates.items():
         rate = statistics.median(measured)
@@ -187,6 +210,7 @@ def main() -> None:
         column = table.select([name])
         rate = shop.size(column) / seconds(lambda column=column: ours(column))  # type: ignore[misc]
         print(f"{name:<12} {rate / 1e6:>9.0f}")
+    lexing(table)
     costs(table)
     sweep(table, arguments.sweep)
 

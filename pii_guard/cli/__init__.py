@@ -129,7 +129,11 @@ def _run(arguments: list[str] | None) -> int:
 
 def _say(message: str, code: int) -> int:
     """One error on stderr, safe to show."""
-    from pii_guard.cli.output import say
+    try:
+        from pii_guard.cli.output import say
+    except PiiGuardError as error:  # a setting is wrong without which nothing of ours loads; only words of ours say so
+        print(f"pii-guard: {error}", file=sys.stderr)
+        return error.exit_code
 
     for line in message.splitlines():
         say(line)

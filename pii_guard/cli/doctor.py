@@ -11,6 +11,7 @@ import click
 from pii_guard import __version__
 from pii_guard.cli.options import keys_option
 from pii_guard.cli.output import announce
+from pii_guard.engine.lexer import LEXER
 from pii_guard.errors import KeyringError, PolicyError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.policy import find_policy, load
@@ -31,7 +32,7 @@ def command(keys: Path) -> int:
     lines += [f"  {name} {_version(name)}" for name in LIBRARIES]
     policy, policy_works = _policy()
     ring, keys_work = _keys(keys)
-    for line in [*lines, "lexer: NumPy", policy, ring]:
+    for line in [*lines, f"lexer: {LEXER.name}, {LEXER.why}", policy, ring]:
         announce(line)
     return 0 if policy_works and keys_work else 2
 

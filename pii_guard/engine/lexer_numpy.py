@@ -21,6 +21,7 @@ from pii_guard.engine.tokens import (
     TIGHT,
     Family,
     Tokens,
+    by_shape,
 )
 from pii_guard.engine.tokens import shape as shape_of
 
@@ -86,7 +87,7 @@ def lex_values(text: Text) -> Tokens:
         gaps=gaps,
         mark=mark,
         blocks=blocks,
-        shapes=_by_code(shapes),
+        shapes=by_shape(shapes),
         group_start=group_start,
     )
 
@@ -101,16 +102,6 @@ def _edges(text: Text, start: Index, end: Index) -> tuple[Bytes, Bytes]:
         touching[touching - 48 < 10] = ord("0")
     begins = text.begins()
     return np.where(begins[start], none, before), np.where(begins[end], none, after)
-
-
-def _by_code(codes: npt.NDArray[np.int64]) -> dict[int, Index]:
-    """Code -> where it stands. A stable sort is linear in a column, where the codes are all the same."""
-    if not len(codes):
-        return {}
-    order = np.argsort(codes, kind="stable")
-    ordered = codes[order]
-    first = np.r_[0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1]
-    return dict(zip(ordered[first].tolist(), np.split(order, first[1:]), strict=True))
 
 
 def _rows(offsets: Index, positions: Index) -> Index:

@@ -1,7 +1,8 @@
 """The contract between lexers and detectors: the shapes in a column of text, as a struct of arrays.
 
-A lexer over-finds and knows no kind. Every lexer (`pii_guard.engine.lexer` is the NumPy one) gives the same tokens as
-the plain-Python oracle in `tests/support/lexer_oracle.py`, which is the definition in executable form.
+A lexer over-finds and knows no kind. Every lexer (`pii_guard.engine.lexer` chooses one) gives the same tokens as the
+plain-Python oracle in `tests/support/lexer_oracle.py`, which is the definition in executable form. Free to a lexer are
+the order of the tokens within a family, and whether it gives `rows`.
 
 Number tokens
     A *group* is a maximal run of ASCII digits. Two groups of one value are joined by a *gap*: one of the separators in
@@ -45,6 +46,7 @@ __all__ = [
     "Family",
     "Gap",
     "Tokens",
+    "by_shape",
     "gaps",
     "groups",
     "shape",
@@ -53,6 +55,7 @@ __all__ = [
 
 MIN_DIGITS, MAX_DIGITS, MAX_GROUPS = 6, 19, 6
 GROUP_BITS, GAP_BITS = 5, 4
+FEW_SHAPES = 8
 
 
 class Family(enum.IntEnum):
@@ -155,6 +158,8 @@ class Tokens:
     """Shape -> the number tokens that have it, ascending."""
     group_start: Index
     """Byte position of every digit group of the text."""
+    rows: Index | None = None
+    """The row of each token, where the lexer knows it without a search."""
 
     def __len__(self) -> int:
         return len(self.start)
@@ -166,6 +171,8 @@ class Tokens:
 
     def row(self, index: Index) -> Index:
         """The row of each token at `index`."""
+        if self.rows is not None:
+            return self.rows[index]
         return np.searchsorted(self.text.offsets, self.start[index], side="right") - 1
 
     def with_shape(self, codes: frozenset[int]) -> Index:
@@ -209,6 +216,23 @@ class Tokens:
         first = np.maximum(self.text.offsets[rows], start - width)
         last = np.minimum(self.text.offsets[rows + 1], end + width)
         return slices(self.text.data, first, start), slices(self.text.data, end, last)
+
+
+def by_shape(codes: npt.NDArray[np.int64]) -> dict[int, Index]:
+    """Code -> where it stands, ascending. A column has few shapes: up to `FEW_SHAPES` cost one look at all codes each,
+    what is left after them is sorted."""
+    found: dict[int, Index] = {}
+    rest = np.arange(len(codes))
+    while len(rest) and len(found) < FEW_SHAPES:
+        same = codes == codes[rest[0]] if not found else codes[rest] == codes[rest[0]]
+        found[int(codes[rest[0]])] = rest[same]
+        rest = rest[~same]
+    if len(rest):
+        ordered = rest[np.argsort(codes[rest], kind="stable")]
+        edges = np.flatnonzero(np.diff(codes[ordered])) + 1
+        parts = np.split(ordered, edges)
+        found.update((int(codes[part[0]]), part) for part in parts)
+    return found
 
 
 def slices(data: Bytes, start: Index, end: Index) -> pa.Array:

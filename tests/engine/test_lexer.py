@@ -1,9 +1,11 @@
-"""The NumPy lexer gives the tokens of the plain-Python oracle, whatever the text."""
+"""Every lexer gives the tokens of the plain-Python oracle, whatever the text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from random import Random
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +14,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lexer_oracle import Token
 from lexer_oracle import tokens as expected
+from native import NATIVE
 
-from pii_guard.engine.lexer import DIGITS_TO_0, FEW, lex
-from pii_guard.engine.lexer_numpy import lex_values
+from pii_guard.engine import lexer_alike, lexer_numpy
+from pii_guard.engine.lexer_alike import DIGITS_TO_0, FEW
 from pii_guard.engine.text import Text
-from pii_guard.engine.tokens import Family, Tokens, groups, shape
+from pii_guard.engine.tokens import GAPS, Family, Tokens, by_shape, groups, shape
+
+Lexer: TypeAlias = Callable[[Text], Tokens]
+LEXERS = [
+    pytest.param(lexer_numpy.lex_values, id="numpy"),
+    pytest.param(lexer_alike.lex, id="numpy, values alike"),
+    pytest.param(NATIVE.lex_values, id="native", marks=NATIVE.unless_built),
+]
+every_lexer = pytest.mark.parametrize("lexer", LEXERS)
 
 NUMBERS = ["0", "12", "010", "1234", "5678", "900101", "1000006", "4111111111111111", "1" * 20]
 SEPARATORS = ["-", " ", ".", ")", "/", "- ", " - ", ") ", " (", "(", ". ", ")-", ",", ":", "--", "\0", "\n"]
@@ -48,7 +59,7 @@ VALUES = st.one_of(
 )
 
 
-def lexed(text: Text, lexer: Callable[[Text], Tokens] = lex) -> list[list[Token]]:
+def lexed(text: Text, lexer: Lexer) -> list[list[Token]]:
     found = lexer(text)
     rows: list[list[Token]] = [[] for _ in range(len(text))]
     for family in Family:
@@ -70,14 +81,53 @@ def lexed(text: Text, lexer: Callable[[Text], Tokens] = lex) -> list[list[Token]
     return [sorted(row) for row in rows]
 
 
+@every_lexer
 @settings(max_examples=600, deadline=None)
-@given(st.lists(VALUES, max_size=12))
-@example([b"010-1234-5678", b"010", b"1234-5678", b"", b"9"])  # values that touch
-@example([b"a@b.c" + b"." * 5, b"@", b"a@", b"@b", b"a@b@c", b"hong@example.com."])
-def test_tokens_are_those_of_the_oracle(values: list[bytes]) -> None:
+@given(values=st.lists(VALUES, max_size=12))
+@example(values=[b"010-1234-5678", b"010", b"1234-5678", b"", b"9"])  # values that touch
+@example(values=[b"a@b.c" + b"." * 5, b"@", b"a@", b"@b", b"a@b@c", b"hong@example.com."])
+@example(values=[b"1234" + gap + b"5678" for gap in GAPS])
+@example(values=[b"x" * width + b"010-1234-5678" for width in range(50, 66)])  # across the edge of a window
+@example(values=[b"x" * 60 + b"1" * width for width in (4, 5, 19, 20, 64, 68, 69, 200)])
+def test_tokens_are_those_of_the_oracle(lexer: Lexer, values: list[bytes]) -> None:
     """For any column of any bytes, the tokens are the oracle's, value by value."""
     text = Text.of(pa.array(values, pa.binary()))
-    assert lexed(text, lex_values) == lexed(text) == [expected(value) for value in values]
+    assert lexed(text, lexer) == [expected(value) for value in values]
+
+
+@every_lexer
+@settings(max_examples=300, deadline=None)
+@given(values=st.lists(VALUES, max_size=12))
+def test_what_leads_on_from_a_token_is_where_it_says(lexer: Lexer, values: list[bytes]) -> None:
+    """Rows, shapes, digit groups and marks of the tokens are those that their text has."""
+    text = Text.of(pa.array(values, pa.binary()))
+    found = lexer(text)
+    everything = np.arange(len(found))
+    assert found.row(everything).tolist() == (np.searchsorted(text.offsets, found.start, "right") - 1).tolist()
+    numbers = found.shape[found.family(Family.NUMBER)]
+    assert {code: index.tolist() for code, index in found.shapes.items()} == {
+        code: np.flatnonzero(numbers == code).tolist() for code in set(numbers.tolist())
+    }
+    for family in Family:
+        for index in range(*found.family(family).indices(len(found))):
+            start, end, mark = int(found.start[index]), int(found.end[index]), int(found.mark[index])
+            value = text.data[start:end].tobytes()
+            if family is Family.NUMBER:
+                runs = [start + hit.start() for hit in re.finditer(rb"[0-9]+", value)]
+                assert found.group_start[mark : mark + len(runs)].tolist() == runs
+            elif family is Family.EMAIL:
+                assert (text.data[mark], start <= mark < end) == (ord("@"), True)
+            elif family is Family.HANGUL:
+                assert mark == (start + value.index(b" ") if b" " in value else -1)
+            elif family is Family.IDENTIFIER:
+                assert mark == start + 1
+
+
+@given(st.lists(st.integers(0, 30), max_size=60))
+def test_shapes_are_listed_where_they_stand(codes: list[int]) -> None:
+    """However many shapes there are, each is listed with all of its places, ascending."""
+    wanted = {code: [place for place, each in enumerate(codes) if each == code] for code in codes}
+    assert {code: places.tolist() for code, places in by_shape(np.array(codes, np.int64)).items()} == wanted
 
 
 @settings(max_examples=200)
@@ -88,10 +138,11 @@ def test_tokens_do_not_depend_on_which_digits_there_are(values: list[bytes]) -> 
     assert [expected(value.translate(DIGITS_TO_0)) for value in values] == [expected(value) for value in values]
 
 
+@every_lexer
 @settings(max_examples=300)
-@given(st.lists(VALUES, min_size=1, max_size=4), st.lists(VALUES, max_size=6), st.randoms())
+@given(patterns=st.lists(VALUES, min_size=1, max_size=4), others=st.lists(VALUES, max_size=6), random=st.randoms())
 def test_columns_of_patterns_have_the_tokens_of_the_oracle(
-    patterns: list[bytes], others: list[bytes], random: Random
+    lexer: Lexer, patterns: list[bytes], others: list[bytes], random: Random
 ) -> None:
     """Few patterns, each often and with other digits, and other values between them: the oracle's tokens."""
 
@@ -100,18 +151,19 @@ def test_columns_of_patterns_have_the_tokens_of_the_oracle(
 
     values = [redrawn(random.choice(patterns)) for _ in range(FEW)] + others
     random.shuffle(values)
-    assert lexed(Text.of(pa.array(values, pa.binary()))) == [expected(value) for value in values]
+    assert lexed(Text.of(pa.array(values, pa.binary())), lexer) == [expected(value) for value in values]
 
 
+@every_lexer
 @settings(max_examples=100, deadline=None)
-@given(st.lists(VALUES, min_size=3, max_size=12), st.data())
-def test_a_slice_has_the_tokens_of_its_own_values(values: list[bytes], data: st.DataObject) -> None:
+@given(values=st.lists(VALUES, min_size=3, max_size=12), data=st.data())
+def test_a_slice_has_the_tokens_of_its_own_values(lexer: Lexer, values: list[bytes], data: st.DataObject) -> None:
     """The bytes in front of and behind a slice are not part of it."""
     first = data.draw(st.integers(0, len(values)))
     last = data.draw(st.integers(first, len(values)))
     for kind in (pa.binary(), pa.large_binary()):
         part = pa.array(values, kind)[first:last]
-        assert lexed(Text.of(part)) == [expected(value) for value in values[first:last]]
+        assert lexed(Text.of(part), lexer) == [expected(value) for value in values[first:last]]
 
 
 @settings(max_examples=100, deadline=None)
@@ -153,12 +205,16 @@ def test_shape_codes_are_reversible(lengths: tuple[int, ...]) -> None:
     assert groups(shape(*lengths)) == lengths
 
 
-@pytest.mark.parametrize(
-    "text", ["1" * 200_000, "1-" * 100_000, "@" * 200_000, "a@" * 100_000, "1 " * 100_000, "가" * 70_000]
-)
-def test_hostile_values_lex_like_the_oracle_in_bounded_tokens(text: str) -> None:
-    """One long value of one character gives at most a handful of tokens for each of its bytes."""
-    found = lex(Text.of(pa.array([text])))
-    assert len(found) <= 6 * len(text)
+HOSTILE = ["1", "@", "-", ":", "1-", "1-1 ", "1 ", "12 ", "123456 ", "a@", "1:", "a1:", ".-", "1.", "가", " ", "\0"]
+
+
+@every_lexer
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_values_lex_like_the_oracle_in_bounded_tokens(lexer: Lexer, piece: str) -> None:
+    """One long value of one piece gives fewer than two tokens a byte, and no more digit groups than bytes."""
+    text = piece * (200_000 // len(piece))
+    found = lexer(Text.of(pa.array([text])))
+    assert len(found) < 2 * len(text)
+    assert len(found.group_start) <= len(text)
     head = text[:2_000]
-    assert lexed(Text.of(pa.array([head]))) == [expected(head.encode())]
+    assert lexed(Text.of(pa.array([head])), lexer) == [expected(head.encode())]

@@ -1,0 +1,3 @@
+from pii_guard.engine.text import Bytes, Index
+
+def scan(data: Bytes, offsets: Index, /) -> tuple[bytes, bytes, bytes]: ...
