@@ -1,18 +1,35 @@
-"""Variable-length Arrow arrays as NumPy arrays and back, without a copy; the few array steps that both sides share."""
+"""Variable-length Arrow arrays as NumPy arrays and back; the few array steps that both sides share.
+
+A *matrix* is a uint8 array (rows, width): byte strings of one length, one after the other.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["Mask", "from_buffers", "join", "mask", "place", "to_binary", "to_buffers", "valid", "where"]
+__all__ = [
+    "Index",
+    "Mask",
+    "Matrix",
+    "assemble",
+    "by_length",
+    "from_buffers",
+    "mask",
+    "place",
+    "to_binary",
+    "to_buffers",
+    "valid",
+    "where",
+]
 
-Mask = NDArray[np.bool_]
-_NOTHING = pa.scalar(b"", pa.large_binary())
+Mask: TypeAlias = NDArray[np.bool_]
+Index: TypeAlias = NDArray[np.int64]
+Matrix: TypeAlias = NDArray[np.uint8]
 
 
 def to_binary(values: pa.Array) -> pa.LargeBinaryArray:
@@ -20,7 +37,7 @@ def to_binary(values: pa.Array) -> pa.LargeBinaryArray:
     return values.cast(pa.large_binary())
 
 
-def to_buffers(values: pa.LargeBinaryArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def to_buffers(values: pa.LargeBinaryArray) -> tuple[Index, NDArray[np.uint8]]:
     """The offsets (n + 1, counted in the data) and the data of `values`, which may be a slice; validity is ignored."""
     _, offsets, data = values.buffers()
     if not len(values) or offsets is None:
@@ -36,10 +53,50 @@ def from_buffers(offsets: NDArray[np.int64], data: NDArray[np.uint8] | bytes) ->
     return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
-def join(*columns: pa.LargeBinaryArray | bytes) -> pa.LargeBinaryArray:
-    """The columns side by side, value by value; bytes stand for a constant column."""
-    parts = [pa.scalar(part, pa.large_binary()) if isinstance(part, bytes) else part for part in columns]
-    return pc.binary_join_element_wise(*parts, _NOTHING)
+def by_length(values: pa.LargeBinaryArray, rows: Index | None = None) -> Iterator[tuple[Index, Matrix]]:
+    """The values at `rows` (default: all that are not null) by length: (rows of one length, ascending, their bytes)."""
+    offsets, data = to_buffers(values)
+    if rows is None:
+        rows = np.flatnonzero(valid(values)) if values.null_count else np.arange(len(values))
+    if not len(rows):
+        return
+    starts = offsets[rows]
+    sizes = offsets[rows + 1] - starts
+    if (sizes == sizes[0]).all():
+        yield rows, _gathered(data, starts, int(sizes[0]))
+        return
+    order = np.argsort(sizes, kind="stable")
+    for alike in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+        yield rows[alike], _gathered(data, starts[alike], int(sizes[alike[0]]))
+
+
+def _gathered(data: NDArray[np.uint8], starts: Index, size: int) -> Matrix:
+    """The `size` bytes from each of `starts` on; the data itself where they stand one behind the other."""
+    first, count = int(starts[0]), len(starts)
+    if not size:
+        return np.zeros((count, 0), np.uint8)
+    if int(starts[-1]) - first == (count - 1) * size and (np.diff(starts) == size).all():
+        return data[first : first + count * size].reshape(count, size)
+    return np.lib.stride_tricks.sliding_window_view(data, size)[starts]
+
+
+def assemble(parts: Sequence[tuple[Index, Matrix]], length: int) -> pa.LargeBinaryArray:
+    """An array of `length` with each row of a matrix at its place, and null elsewhere."""
+    sizes, filled = np.zeros(length + 1, np.int64), np.zeros(length, np.bool_)
+    for rows, matrix in parts:
+        sizes[rows + 1] = matrix.shape[1]
+        filled[rows] = True
+    offsets = np.cumsum(sizes)
+    if len(parts) == 1 and len(parts[0][1]) == length:
+        return from_buffers(offsets, np.ascontiguousarray(parts[0][1]).reshape(-1))
+    out = np.empty(int(offsets[-1]), np.uint8)
+    for rows, matrix in parts:
+        if matrix.size:
+            windows = np.lib.stride_tricks.sliding_window_view(out, matrix.shape[1], writeable=True)
+            windows[offsets[rows]] = matrix
+    bitmap = None if filled.all() else pa.py_buffer(np.packbits(filled, bitorder="little").data)
+    buffers = [bitmap, pa.py_buffer(offsets.data), pa.py_buffer(out.data)]
+    return pa.Array.from_buffers(pa.large_binary(), length, buffers)
 
 
 def mask(flags: pa.Array) -> Mask:
@@ -59,6 +116,8 @@ def where(values: pa.LargeBinaryArray, rows: Mask) -> pa.LargeBinaryArray:
 
 def place(values: pa.LargeBinaryArray, rows: NDArray[np.int64], length: int) -> pa.LargeBinaryArray:
     """An array of `length` with `values[i]` at `rows[i]` and null elsewhere."""
+    if len(rows) == length and (rows[1:] > rows[:-1]).all():
+        return values
     sources = np.zeros(length, np.int64)
     sources[rows] = np.arange(len(rows))
     empty = np.ones(length, np.bool_)

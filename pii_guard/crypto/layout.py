@@ -1,20 +1,23 @@
 """The bytes of a token, version 1 (docs/FORMAT.md, Token): header, padding, lengths, text form. No keys, no ciphers.
 
-Works on whole columns: lengths and headers are NumPy arrays, values `large_binary` arrays without nulls.
+Works on whole columns: values are `large_binary` arrays, tokens matrices (`pii_guard.crypto.buffers`), one for each
+length that occurs.
 """
 
 from __future__ import annotations
 
-import base64
+import binascii
 import enum
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pybase64
 from numpy.typing import NDArray
 
-from pii_guard.crypto.buffers import Mask, from_buffers, join, mask, to_buffers, where
+from pii_guard.crypto.buffers import Index, Mask, Matrix, by_length, from_buffers, mask, to_buffers
 from pii_guard.crypto.key import Mode
 from pii_guard.crypto.siv import TAG_SIZE
 
@@ -42,7 +45,10 @@ MARKER_SIZE = 6
 
 _BUCKETS = np.array([17, 32, 62, 122, 242], np.int64)
 _STEP = 240
-_BASE64URL = r"\A(?:[0-9A-Za-z_-]{4})+\z"
+_EXTRA = b"-_"
+"""The last two characters of base64url (RFC 4648, section 5)."""
+_ALPHABET = np.zeros(256, np.bool_)
+_ALPHABET[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")] = True
 
 
 class Suite(enum.IntEnum):
@@ -90,12 +96,6 @@ def header_of(number: int) -> bytes:
     return header(Suite(start[3]), start[4:])
 
 
-def _has_check(headers: NDArray[np.uint8]) -> Mask:
-    """Which rows of an (n, 9) array start with the magic bytes and end with their check byte."""
-    magic = (headers[:, :3] == np.frombuffer(_MAGIC, np.uint8)).all(axis=1)
-    return np.asarray(magic & (_crc8(headers[:, :8]) == headers[:, 8]))
-
-
 def padded_size(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """The size after padding of values of `sizes` bytes: 17, 32, 62, 122, 242, then steps of 240; at least one more."""
     needed = np.asarray(sizes, np.int64) + 1
@@ -108,80 +108,118 @@ def token_size(padded: int, suite: Suite) -> int:
     return HEADER_SIZE + TAG_SIZE + suite.nonce_size + padded + MARKER_SIZE
 
 
-def _is_token_size(sizes: NDArray[np.int64], suites: NDArray[np.uint8]) -> Mask:
-    """Which sizes (bytes, before base64) a token of the suite at the same place can have; False for unknown suites."""
-    fits = np.zeros(len(sizes), np.bool_)
-    for suite in Suite:
-        padded = sizes - token_size(0, suite)
-        fits |= (suites == suite) & (padded > 0) & (padded_size(padded - 1) == padded)
-    return fits
+def _fits(size: int, suite: Suite) -> bool:
+    """Whether a token of `suite` can have `size` bytes, before base64."""
+    padded = size - token_size(0, suite)
+    return padded > 0 and int(padded_size(np.array([padded - 1]))[0]) == padded
 
 
-_PADDING = pa.array([b""] + [b"\x80" + bytes(size - 1) for size in range(1, _STEP + 1)], pa.large_binary())
+def pad(values: pa.LargeBinaryArray, suite: Suite) -> Iterator[tuple[Index, Matrix]]:
+    """`nonce | value | 0x80 | 0x00 ...` of each value that is not null, up to the next bucket; a fresh nonce each.
 
-
-def pad(values: pa.LargeBinaryArray, suite: Suite) -> pa.LargeBinaryArray:
-    """`nonce | value | 0x80 | 0x00 ...` for each value, up to the next bucket; a fresh nonce each."""
+    (rows of one bucket, ascending, their bytes) for each bucket that occurs.
+    """
     offsets, _ = to_buffers(values)
-    sizes = np.diff(offsets)
-    padding = _PADDING.take(padded_size(sizes) - sizes)
-    width = suite.nonce_size
-    if not width:
-        return join(values, padding)
-    nonces = from_buffers(np.arange(len(values) + 1, dtype=np.int64) * width, os.urandom(len(values) * width))
-    return join(nonces, values, padding)
+    rows = np.flatnonzero(_valid(values))
+    widths = padded_size(offsets[rows + 1] - offsets[rows]) if len(rows) else np.zeros(0, np.int64)
+    for width in [int(widths[0])] if _alike(widths) else np.unique(widths).tolist():
+        mine = rows[widths == width]
+        padded = np.zeros((len(mine), suite.nonce_size + width), np.uint8)
+        if suite.nonce_size:
+            drawn = np.frombuffer(os.urandom(len(mine) * suite.nonce_size), np.uint8)
+            padded[:, : suite.nonce_size] = drawn.reshape(-1, suite.nonce_size)
+        for alike, plain in by_length(values, mine):
+            end = suite.nonce_size + plain.shape[1]
+            places = slice(None) if len(alike) == len(mine) else np.searchsorted(mine, alike)
+            padded[places, suite.nonce_size : end] = plain
+            padded[places, end] = 0x80
+        yield mine, padded
 
 
-def unpad(padded: pa.LargeBinaryArray, suite: Suite) -> tuple[pa.LargeBinaryArray, Mask]:
-    """The values without nonce and padding, and which of them are padded as `pad` does it; the others are empty."""
-    offsets, data = to_buffers(padded)
-    starts, stops = offsets[:-1] + suite.nonce_size, offsets[1:]
-    # The padding starts at the last byte that is not zero; position -1 stands before every value.
-    filled = np.concatenate((np.array([-1]), np.flatnonzero(data)))
-    ends = filled[np.searchsorted(filled, stops) - 1]
-    right = ends >= starts
-    right[right] = data[ends[right]] == 0x80
-    right &= padded_size(np.where(right, ends - starts, 0)) == stops - starts
-    starts, ends = starts[right], ends[right]
-    # Counting starts and ends along the data marks the bytes between them: one pass, whatever the lengths.
-    edges = np.zeros(len(data) + 1, np.int8)
-    edges[starts] += 1
-    edges[ends] -= 1
-    kept = data[np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)]
-    sizes = np.zeros(len(padded) + 1, np.int64)
-    sizes[1:][right] = ends - starts
-    return from_buffers(np.cumsum(sizes), kept), right
+def _valid(values: pa.Array) -> Mask:
+    return mask(values.is_valid())
 
 
-def to_text(tokens: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
+def _alike(numbers: NDArray[np.generic]) -> bool:
+    return len(numbers) > 0 and bool((numbers == numbers[0]).all())
+
+
+def unpad(padded: Matrix, suite: Suite) -> tuple[pa.LargeBinaryArray, Mask]:
+    """The values without nonce and padding that are padded as `pad` does it, and which these are."""
+    body = padded[:, suite.nonce_size :]
+    width = body.shape[1]
+    # The padding starts at the last byte that is not zero.
+    end = width - 1 - int(np.argmax(body[0, ::-1] != 0)) if len(body) else 0
+    if len(body) and (body[:, end] == 0x80).all() and not body[:, end + 1 :].any():  # most columns have one length
+        right = np.full(len(body), bool(padded_size(np.array([end]))[0] == width))
+        sizes, plain = np.full(len(body), end)[right], np.ascontiguousarray(body[right, :end]).reshape(-1)
+    else:
+        ends = width - 1 - np.argmax(body[:, ::-1] != 0, axis=1)
+        right = (body[np.arange(len(body)), ends] == 0x80) & (padded_size(ends) == width)
+        sizes = ends[right]
+        plain = body[right][np.arange(width) < sizes[:, None]]
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return from_buffers(offsets, plain), right
+
+
+def to_text(tokens: Matrix) -> Matrix:
     """base64url without '=' of each token: one call for all, as every size is a multiple of 3."""
-    offsets, data = to_buffers(tokens)
-    text = base64.urlsafe_b64encode(data[offsets[0] : offsets[-1]].data)
-    return from_buffers((offsets - offsets[0]) // 3 * 4, text)
+    text = pybase64.b64encode(tokens.reshape(-1).data, _EXTRA)
+    return np.frombuffer(text, np.uint8).reshape(len(tokens), -1)
 
 
-def _from_text(texts: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
-    """The inverse of `to_text` for texts of base64url characters, each a multiple of 4 long."""
-    offsets, data = to_buffers(texts)
-    raw = base64.urlsafe_b64decode(data[offsets[0] : offsets[-1]].data)
-    return from_buffers((offsets - offsets[0]) // 4 * 3, raw)
+def _from_text(texts: Matrix) -> tuple[Mask, Matrix]:
+    """Which texts, each a multiple of 4 long, are base64url without '=', and the bytes of these."""
+    right = np.ones(len(texts), np.bool_)
+    raw = _decoded(texts.tobytes())
+    if raw is None:  # few columns have a text that is not: only they pay for a look at every character
+        right = np.asarray(_ALPHABET[texts].all(axis=1))
+        raw = pybase64.b64decode(texts[right].tobytes(), _EXTRA)
+    return right, np.frombuffer(raw, np.uint8).reshape(int(right.sum()), texts.shape[1] // 4 * 3)
 
 
-def read(texts: pa.LargeBinaryArray) -> tuple[NDArray[np.int64], pa.LargeBinaryArray, NDArray[np.uint64]]:
-    """The rows that have the form of a token (nulls have not), their bytes, and the first 8 bytes of each as a number.
+def _decoded(text: bytes) -> bytes | None:
+    """The bytes of base64url, or None where any character is of another alphabet."""
+    if any(other in text for other in (b"+", b"/", b"=")):
+        return None
+    try:
+        return pybase64.b64decode(text, _EXTRA, validate=True)
+    except binascii.Error:
+        return None
+
+
+def read(texts: pa.LargeBinaryArray) -> Iterator[tuple[Index, Matrix, NDArray[np.uint64]]]:
+    """For each length of token that occurs: the rows that have the form of a token (nulls have not), ascending, their
+    bytes, and the first 8 bytes of each as a number.
 
     These 8 bytes, big-endian, are the header without its check byte: `header_of` turns them back.
     """
-    rows = np.flatnonzero(mask(pc.starts_with(texts, _PREFIX)))
-    found = texts.take(rows)
-    if len(rows):  # never run the expression over a column without tokens
-        shaped = mask(pc.match_substring_regex(found, _BASE64URL))
-        rows, found = rows[shaped], where(found, shaped)
-    raw = _from_text(found)
-    offsets, data = to_buffers(raw)
-    sizes = np.diff(offsets)
-    # A value shorter than a header shows its last byte again and is then refused for its size.
-    headers = data[offsets[:-1, None] + np.minimum(np.arange(HEADER_SIZE), sizes[:, None] - 1)]
-    right = _has_check(headers) & _is_token_size(sizes, headers[:, 3])
-    numbers = np.ascontiguousarray(headers[right, :8]).view(">u8").astype(np.uint64).reshape(-1)
-    return rows[right], where(raw, right), numbers
+    begun = np.flatnonzero(mask(pc.starts_with(texts, _PREFIX)))
+    for rows, shown in by_length(texts, begun):
+        size = shown.shape[1] // 4 * 3
+        suites = [suite for suite in Suite if _fits(size, suite)]
+        if shown.shape[1] % 4 or not suites:
+            continue
+        right, tokens = _from_text(shown)
+        numbers = np.ndarray((len(tokens),), ">u8", tokens, 0, (size,)).astype(np.uint64)
+        formed = tokens[:, HEADER_SIZE - 1] == _check_bytes(numbers, suites)
+        rows = rows[right]
+        if not formed.all():
+            rows, tokens, numbers = rows[formed], tokens[formed], numbers[formed]
+        if len(rows):
+            yield rows, tokens, numbers
+
+
+def _check_bytes(numbers: NDArray[np.uint64], suites: list[Suite]) -> NDArray[np.int16]:
+    """The check byte that belongs to each start of a header; -1 where it is no such start, or of none of `suites`."""
+    if _alike(numbers):
+        return np.full(len(numbers), _checked(numbers[:1], suites)[0])
+    different, places = np.unique(numbers, return_inverse=True)
+    return _checked(different, suites)[places]
+
+
+def _checked(numbers: NDArray[np.uint64], suites: list[Suite]) -> NDArray[np.int16]:
+    headers = numbers.astype(">u8").view(np.uint8).reshape(-1, 8)
+    known = (headers[:, :3] == np.frombuffer(_MAGIC, np.uint8)).all(axis=1) & np.isin(headers[:, 3], suites)
+    return np.where(known, _crc8(headers), np.int16(-1))

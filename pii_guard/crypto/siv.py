@@ -1,63 +1,80 @@
-"""AES-SIV (RFC 5297) and AES-CMAC (RFC 4493) over a column of byte strings.
+"""AES-SIV (RFC 5297) and AES-CMAC (RFC 4493) over many byte strings of one length.
 
-The interface takes and gives whole columns. Inside, one value after the other goes through `cryptography`: this is the
-one module that loops over values. Measured on one core of an AMD EPYC (Zen 3): 0.6 M values/s for SIV either way
-and 1.8 M values/s for CMAC.
+Many strings go through `pii_guard.crypto.lockstep` together. Few, and long ones, go through `cryptography` one after
+the other, which gives the same bytes: lock step pays from some 30 strings on and up to some thousand bytes.
 
-All arrays here are `large_binary` without nulls, any slice.
+A matrix is a uint8 array (rows, width), one string a row, its bytes side by side; rows may stand apart.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
-from numpy.typing import NDArray
 
-from pii_guard.crypto.buffers import to_buffers
+from pii_guard.crypto.buffers import Mask, Matrix
+from pii_guard.crypto.lockstep import BLOCK, Cmac, Siv
 from pii_guard.crypto.secret import Secret
 
 __all__ = ["CMAC_SIZE", "TAG_SIZE", "cmac", "decrypt", "encrypt"]
 
-TAG_SIZE = 16
-CMAC_SIZE = 16
+TAG_SIZE = CMAC_SIZE = BLOCK
+MANY = 32
+"""Strings from which lock step is faster."""
+LONG = 4_096
+"""Bytes above which it is slower, as one string then has more blocks than a round has strings."""
 
 
-def _each(values: pa.LargeBinaryArray) -> Iterator[bytes]:
-    offsets, data = to_buffers(values)
-    first = int(offsets[0])
-    view, bounds = data[first : int(offsets[-1])].tobytes(), (offsets - first).tolist()
-    for start, stop in itertools.pairwise(bounds):
-        yield view[start:stop]
+def _in_step(strings: Matrix, width: int) -> bool:
+    return len(strings) >= MANY and 0 < width <= LONG
 
 
-def encrypt(key: Secret, associated: Sequence[bytes], values: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
-    """The tag (16 bytes) and the ciphertext of each value under `key` (64 bytes) and the associated data, in order."""
-    cipher, context = AESSIV(key.expose()), list(associated)
-    return pa.array([cipher.encrypt(value, context) for value in _each(values)], pa.large_binary())
+def _rows(results: list[bytes], width: int) -> Matrix:
+    return np.frombuffer(b"".join(results), np.uint8).reshape(len(results), width)
 
 
-def decrypt(key: Secret, associated: Sequence[bytes], sealed: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
-    """The inverse of `encrypt`; null for a value that does not verify. Nothing unverified is ever returned."""
-    cipher, context = AESSIV(key.expose()), list(associated)
+def encrypt(key: Secret, associated: Sequence[bytes], values: Matrix, out: Matrix | None = None) -> Matrix:
+    """(n, 16 + width): tag and ciphertext of each value under `key` (64 bytes) and the associated data, in order.
 
-    def one(value: bytes) -> bytes | None:
+    `out`: where to put them, else a new matrix.
+    """
+    width, context = values.shape[1], list(associated)
+    sealed = np.empty((len(values), TAG_SIZE + width), np.uint8) if out is None else out
+    if _in_step(values, width):
+        Siv(key.expose(), context).encrypt(values, sealed)
+    else:
+        cipher = AESSIV(key.expose())
+        sealed[:] = _rows([cipher.encrypt(value.tobytes(), context) for value in values], TAG_SIZE + width)
+    return sealed
+
+
+def decrypt(key: Secret, associated: Sequence[bytes], sealed: Matrix) -> tuple[Matrix, Mask]:
+    """The inverse of `encrypt`, and which rows verify; the others are zeros. Nothing unverified is ever returned."""
+    width, context = sealed.shape[1] - TAG_SIZE, list(associated)
+    if width <= 0:  # `encrypt` makes no such thing of a value
+        return np.zeros((len(sealed), 0), np.uint8), np.zeros(len(sealed), np.bool_)
+    if _in_step(sealed, width):
+        return Siv(key.expose(), context).decrypt(sealed)
+    cipher, nothing = AESSIV(key.expose()), bytes(width)
+
+    def one(row: bytes) -> tuple[bytes, bool]:
         try:
-            return cipher.decrypt(value, context)
+            return cipher.decrypt(row, context), True
         except InvalidTag:
-            return None
+            return nothing, False
 
-    return pa.array([one(value) for value in _each(sealed)], pa.large_binary())
+    opened = [one(row.tobytes()) for row in sealed]
+    return _rows([value for value, _ in opened], width), np.array([right for _, right in opened], np.bool_)
 
 
-def cmac(key: Secret, prefix: bytes, values: pa.LargeBinaryArray) -> NDArray[np.uint8]:
-    """AES-CMAC of `prefix | value` under `key` (32 bytes): one row of 16 bytes per value."""
+def cmac(key: Secret, prefix: bytes, values: Matrix) -> Matrix:
+    """(n, 16): AES-CMAC of `prefix | value` under `key` (32 bytes) for each value."""
+    if _in_step(values, values.shape[1]):
+        return Cmac(key.expose(), prefix).of(values)
     start = CMAC(AES(key.expose()))
     start.update(prefix)
 
@@ -66,5 +83,4 @@ def cmac(key: Secret, prefix: bytes, values: pa.LargeBinaryArray) -> NDArray[np.
         state.update(value)
         return state.finalize()
 
-    macs = b"".join([one(value) for value in _each(values)])
-    return np.frombuffer(macs, np.uint8).reshape(len(values), CMAC_SIZE)
+    return _rows([one(value.tobytes()) for value in values], CMAC_SIZE)
