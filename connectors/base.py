@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, ClassVar
 
 import pyarrow as pa
@@ -32,6 +32,7 @@ __all__ = [
     "empty_batch",
     "os_reason",
     "reading",
+    "shown_path",
 ]
 
 MAX_BATCH_ROWS = 65_536
@@ -171,6 +172,11 @@ _REASONS = {
     errno.EFBIG: "the file is larger than the system allows",
     errno.EROFS: "the file system is read-only",
 }
+
+
+def shown_path(path: PurePath) -> str:
+    """A path for reports; bytes of its name that are not UTF-8 are escaped."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def os_reason(error: OSError) -> str:

@@ -10,24 +10,27 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
-from pii_guard.connectors.base import OutOfScope, Source, os_reason
+from pii_guard.connectors.base import OutOfScope, Source, os_reason, shown_path
 from pii_guard.connectors.formats import Unreadable, identify
+from pii_guard.connectors.ignore import IGNORE_FILE, LEFT_OUT, IgnoreFile, ignore_files_above, left_out
 from pii_guard.errors import ReadError, TargetError
 from pii_guard.model import NotExamined
 
 __all__ = ["discover", "open"]
 
-_OWN_FILES = frozenset({"pii-guard.toml", "pii-guard.tags.toml", "access.jsonl"})
+_OWN_FILES = frozenset({"pii-guard.toml", "pii-guard.tags.toml", "access.jsonl", IGNORE_FILE})
 _KEYRING = "keyring.json"
 
 
 def discover(target: str, *, exclude: Sequence[str] = ()) -> Iterator[Source | NotExamined | OutOfScope]:
     """What `target` holds: one source for a file, the sources below it for a directory, in the order of their names.
 
-    Hidden directories, links to directories, pictures and programs, the files of pii-guard itself, and whatever
-    matches a pattern of `exclude` (shell wildcards, against the path below `target` and against the name) are out of
-    scope. A file that cannot be opened, or a document that no connector reads, is not examined; the walk goes on.
-    Raises TargetError if there is no such file or directory, or for a URL of an unknown scheme.
+    Hidden directories, links to directories, pictures and programs, the files of pii-guard itself, what a
+    `.pii-guardignore` leaves out, and whatever matches a pattern of `exclude` (shell wildcards, against the path below
+    `target` and against the name) are out of scope. A file that cannot be opened, or a document that no connector
+    reads, is not examined; the walk goes on.
+    Raises TargetError if there is no such file or directory, or for a URL of an unknown scheme; the walk raises
+    UsageError for a `.pii-guardignore` that cannot be read.
     """
     path = _existing(target)
     return _walk(path, tuple(exclude))
@@ -52,7 +55,7 @@ def _existing(target: str) -> Path:
     try:
         path.stat()
     except FileNotFoundError:
-        raise TargetError(f"{_shown(path)}: no such file or directory{_similar(path)}") from None
+        raise TargetError(f"{shown_path(path)}: no such file or directory{_similar(path)}") from None
     except OSError:
         pass  # it exists; opening it says what is wrong
     except ValueError:
@@ -66,16 +69,11 @@ def _similar(path: Path) -> str:
     except OSError:
         return ""
     close = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {_shown(path.parent / close[0])}?" if close else ""
-
-
-def _shown(path: PurePath) -> str:
-    """A path for reports; bytes of its name that are not UTF-8 are escaped."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    return f"; did you mean {shown_path(path.parent / close[0])}?" if close else ""
 
 
 def _source(path: Path, explicit: bool = True) -> Source | NotExamined | OutOfScope:
-    shown = _shown(path)
+    shown = shown_path(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             return NotExamined(shown, "not a regular file") if explicit else OutOfScope(shown, "not a regular file")
@@ -92,22 +90,28 @@ def _walk(root: Path, exclude: tuple[str, ...]) -> Iterator[Source | NotExamined
     if not os.path.isdir(root):
         yield _source(root)
         return
-    stack = [root]
+    absolute = root.resolve()
+    stack: list[tuple[Path, tuple[IgnoreFile, ...]]] = [(root, ignore_files_above(absolute))]
     while stack:
-        path = stack.pop()
-        reason = None if path == root else _left_out(path, path.relative_to(root), exclude)
+        path, ignored = stack.pop()
+        below = path.relative_to(root)
+        reason = None if path == root else _left_out(path, below, exclude)
         if reason:
-            yield OutOfScope(_shown(path), reason)
+            yield OutOfScope(shown_path(path), reason)
+        elif path != root and left_out(absolute / below, ignored, directory=os.path.isdir(path)):
+            yield OutOfScope(shown_path(path), LEFT_OUT)
         elif os.path.isdir(path):  # Path.is_dir would raise where a parent is locked
             try:
                 names = sorted(os.listdir(path), reverse=True)
             except OSError as error:
-                yield NotExamined(_shown(path), os_reason(error))
+                yield NotExamined(shown_path(path), os_reason(error))
                 continue
             if _KEYRING in names:
-                yield OutOfScope(_shown(path), "a key directory of pii-guard")
-            else:
-                stack += [path / name for name in names]
+                yield OutOfScope(shown_path(path), "a key directory of pii-guard")
+                continue
+            if IGNORE_FILE in names:
+                ignored = (*ignored, IgnoreFile(absolute / below))
+            stack += [(path / name, ignored) for name in names]
         else:
             yield _source(path, explicit=False)
 
