@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePath
 from typing import BinaryIO, ClassVar
 
 import pyarrow as pa
 
+from pii_guard.connectors.resource import Resource
 from pii_guard.errors import ReadError
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "empty_batch",
     "os_reason",
     "reading",
-    "shown_path",
 ]
 
 MAX_BATCH_ROWS = 65_536
@@ -110,6 +109,8 @@ class Source(ABC):
 
     target: str
     """What the source is called in reports and errors."""
+    identity: str
+    """Equal for two names of one source: it is scanned once."""
     format: ClassVar[str]
     capabilities: ClassVar[Capabilities]
 
@@ -121,14 +122,12 @@ class Source(ABC):
 class FileTable(Table):
     """The one table of a file, named after the file."""
 
-    size: int
-
-    def __init__(self, path: Path, target: str) -> None:
-        with reading(target):
-            self.size = path.stat().st_size
-        self.path = path
-        self.target = target
-        self.name = Path(target).stem
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.target = resource.target
+        with reading(self.target):
+            self.size = resource.size
+        self.name = resource.stem
 
 
 class FileSource(Source):
@@ -136,15 +135,16 @@ class FileSource(Source):
 
     table: ClassVar[type[FileTable]]
 
-    def __init__(self, path: Path, target: str) -> None:
-        self.path = path
-        self.target = target
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.target = resource.target
+        self.identity = resource.identity
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target!r})"
 
     def tables(self) -> Iterator[Table]:
-        yield self.table(self.path, self.target)
+        yield self.table(self.resource)
 
     @staticmethod
     def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
@@ -172,11 +172,6 @@ _REASONS = {
     errno.EFBIG: "the file is larger than the system allows",
     errno.EROFS: "the file system is read-only",
 }
-
-
-def shown_path(path: PurePath) -> str:
-    """A path for reports; bytes of its name that are not UTF-8 are escaped."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def os_reason(error: OSError) -> str:

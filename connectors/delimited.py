@@ -41,7 +41,7 @@ class DelimitedTable(TextFileTable):
     """The rows of a delimited file."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             rows = self._rows(file)
             columns_seen = not rows.names
             for piece, whole in rows:
@@ -62,14 +62,14 @@ class DelimitedTable(TextFileTable):
                 yield empty_batch(_schema(rows.names))
 
     def reader(self) -> pa.RecordBatchReader:
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             rows = self._rows(file)
             if not rows.header_is_sound:
                 raise ReadError(self.target, f"line {rows.line}: the header is no row: a quote that is never closed?")
         return pa.RecordBatchReader.from_batches(_schema(rows.names), self._strict())
 
     def _strict(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             rows = self._rows(file)
             line = rows.line
             for piece, whole in rows:
@@ -89,7 +89,7 @@ class DelimitedTable(TextFileTable):
                 line = rows.line
 
     def _rows(self, file: BinaryIO) -> _Rows:
-        return _Rows(self.blocks(file), _DELIMITERS.get(self.path.suffix.lower(), ","))
+        return _Rows(self.blocks(file), _DELIMITERS.get(self.resource.suffix, ","))
 
 
 def _schema(names: list[str]) -> pa.Schema:

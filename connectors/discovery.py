@@ -7,44 +7,65 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
-from pii_guard.connectors.base import OutOfScope, Source, os_reason, shown_path
-from pii_guard.connectors.formats import Unreadable, identify
+from pii_guard.connectors.base import FileSource, OutOfScope, os_reason, reading
+from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
+from pii_guard.connectors.formats import Container, Unreadable, identify
 from pii_guard.connectors.ignore import IGNORE_FILE, LEFT_OUT, IgnoreFile, ignore_files_above, left_out
+from pii_guard.connectors.nesting import Nesting
+from pii_guard.connectors.resource import LocalFile, Resource, shown_path, standard_input
 from pii_guard.errors import ReadError, TargetError
 from pii_guard.model import NotExamined
 
-__all__ = ["discover", "open"]
+__all__ = ["STANDARD_INPUT", "discover", "open"]
+
+STANDARD_INPUT = "-"
 
 _OWN_FILES = frozenset({"pii-guard.toml", "pii-guard.tags.toml", "access.jsonl", IGNORE_FILE})
 _KEYRING = "keyring.json"
+_NOT_REGULAR = "not a regular file"
 
 
-def discover(target: str, *, exclude: Sequence[str] = ()) -> Iterator[Source | NotExamined | OutOfScope]:
-    """What `target` holds: one source for a file, the sources below it for a directory, in the order of their names.
+def discover(target: str, *, exclude: Sequence[str] = ()) -> Iterator[Found]:
+    """What `target` holds: the source of a file, those in an archive, those below a directory, in order of their names.
 
-    Hidden directories, links to directories, pictures and programs, the files of pii-guard itself, what a
-    `.pii-guardignore` leaves out, and whatever matches a pattern of `exclude` (shell wildcards, against the path below
-    `target` and against the name) are out of scope. A file that cannot be opened, or a document that no connector
-    reads, is not examined; the walk goes on.
+    `-` is standard input. Hidden directories, links to directories, pictures and programs, the files of pii-guard
+    itself, what a `.pii-guardignore` leaves out, and whatever matches a pattern of `exclude` (shell wildcards, against
+    the path below `target` or in the archive, and against the name) are out of scope. A file that cannot be opened, or
+    a document that no connector reads, is not examined; the walk goes on.
+    A source that does not stand in a file of its own can be read until the next one is asked for.
     Raises TargetError if there is no such file or directory, or for a URL of an unknown scheme; the walk raises
     UsageError for a `.pii-guardignore` that cannot be read.
     """
-    path = _existing(target)
-    return _walk(path, tuple(exclude))
+    if target == STANDARD_INPUT:
+        return sources_in(standard_input(), exclude)
+    return _walk(_existing(target), tuple(exclude))
 
 
-def open(target: str) -> Source:
-    """The source for one file. Raises TargetError if it does not exist or is no file, ReadError if it is unreadable."""
+def open(target: str) -> FileSource:
+    """The source for one file, compressed or not.
+
+    Raises TargetError if it does not exist, is no file or an archive, ReadError if it is unreadable.
+    """
     path = _existing(target)
     if os.path.isdir(path):
         raise TargetError(f"{target}: is a directory; name a file in it")
-    found = _source(path)
-    if isinstance(found, Source):
-        return found
-    raise ReadError(found.source, found.reason)
+    resource: Resource = LocalFile(path)
+    with reading(resource.target):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ReadError(resource.target, _NOT_REGULAR)
+        nesting = Nesting.of(resource.size)
+        format = identify(resource)
+        while isinstance(format, Container) and format.single:
+            nesting = nesting.deeper(resource.target)
+            (resource,) = format.load()(resource, nesting)
+            format = identify(resource)
+    if isinstance(format, Container):
+        raise TargetError(f"{target}: is an archive; unpack it and name a file")
+    if isinstance(format, Unreadable):
+        raise ReadError(resource.target, format.reason)
+    return format.load()(resource)
 
 
 def _existing(target: str) -> Path:
@@ -72,23 +93,21 @@ def _similar(path: Path) -> str:
     return f"; did you mean {shown_path(path.parent / close[0])}?" if close else ""
 
 
-def _source(path: Path, explicit: bool = True) -> Source | NotExamined | OutOfScope:
-    shown = shown_path(path)
+def _file(path: Path, exclude: Sequence[str], *, explicit: bool) -> Iterator[Found]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            return NotExamined(shown, "not a regular file") if explicit else OutOfScope(shown, "not a regular file")
-        format = identify(path)
+        regular = stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
-        return NotExamined(shown, os_reason(error))
-    if isinstance(format, Unreadable):
-        named = explicit or format.in_scope
-        return NotExamined(shown, format.reason) if named else OutOfScope(shown, format.reason)
-    return format.load()(path, shown)
+        yield NotExamined(shown_path(path), os_reason(error))
+        return
+    if regular:
+        yield from sources_in(LocalFile(path), exclude, explicit=explicit)
+    else:  # opening a pipe would wait for ever
+        yield (NotExamined if explicit else OutOfScope)(shown_path(path), _NOT_REGULAR)
 
 
-def _walk(root: Path, exclude: tuple[str, ...]) -> Iterator[Source | NotExamined | OutOfScope]:
+def _walk(root: Path, exclude: tuple[str, ...]) -> Iterator[Found]:
     if not os.path.isdir(root):
-        yield _source(root)
+        yield from _file(root, exclude, explicit=True)
         return
     absolute = root.resolve()
     stack: list[tuple[Path, tuple[IgnoreFile, ...]]] = [(root, ignore_files_above(absolute))]
@@ -113,12 +132,12 @@ def _walk(root: Path, exclude: tuple[str, ...]) -> Iterator[Source | NotExamined
                 ignored = (*ignored, IgnoreFile(absolute / below))
             stack += [(path / name, ignored) for name in names]
         else:
-            yield _source(path, explicit=False)
+            yield from _file(path, exclude, explicit=False)
 
 
 def _left_out(path: Path, below: PurePath, exclude: tuple[str, ...]) -> str | None:
-    if any(fnmatch(below.as_posix(), pattern) or fnmatch(path.name, pattern) for pattern in exclude):
-        return "excluded"
+    if excluded(below.as_posix(), exclude):
+        return EXCLUDED
     if path.name in _OWN_FILES:
         return "a file of pii-guard"
     if os.path.isdir(path):

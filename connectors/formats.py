@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from pii_guard.connectors.base import FileSource
 from pii_guard.connectors.encoding import BYTE_ORDER_MARKS
+from pii_guard.connectors.nesting import Nesting
+from pii_guard.connectors.resource import Resource
 
-__all__ = ["FORMATS", "Format", "Unreadable", "format_for_suffix", "identify"]
+__all__ = ["CONTAINERS", "FORMATS", "Container", "Format", "Unreadable", "format_for_suffix", "identify"]
+
+Members = Callable[[Resource, Nesting], Iterator[Any]]
+"""From a container to a Resource for each file in it, or the ReadError of one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +31,27 @@ class Format:
 
     def load(self) -> type[FileSource]:
         """The connector; its libraries are imported now."""
-        module, name = self.entry.split(":")
-        connector: type[FileSource] = getattr(importlib.import_module(module), name)
+        connector: type[FileSource] = _imported(self.entry)
         return connector
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A file that holds other files: its id, where the function is that gives them, whether it holds exactly one."""
+
+    id: str
+    entry: str
+    single: bool
+
+    def load(self) -> Members:
+        """The function from the file to its members, each a resource, or an error for one that cannot be read."""
+        members: Members = _imported(self.entry)
+        return members
+
+
+def _imported(entry: str) -> Any:
+    module, name = entry.split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 _CSV = Format(
@@ -74,23 +99,43 @@ FORMATS = (_CSV, _PARQUET, _NDJSON, _TEXT)
 
 _BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
 
-_HEAD = 8 << 10
+_SNIFFED = 8 << 10  # a NUL byte in so much of a file makes it binary
+
+_COMPRESSION = "pii_guard.connectors.compression:"
+_ARCHIVE = "pii_guard.connectors.archives:"
+
+CONTAINERS = {
+    re.compile(rb"\x1f\x8b\x08"): Container("gzip", _COMPRESSION + "gzipped", single=True),
+    re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"): Container("bzip2", _COMPRESSION + "bzip2", single=True),
+    re.compile(rb"\xfd7zXZ\0"): Container("xz", _COMPRESSION + "xz", single=True),
+    re.compile(rb"\x28\xb5\x2f\xfd"): Container("zstd", _COMPRESSION + "zstd", single=True),
+    re.compile(rb"PK(?:\x03\x04|\x05\x06)"): Container("zip", _ARCHIVE + "zip_members", single=False),
+    re.compile(rb"(?s:.{257})ustar"): Container("tar", _ARCHIVE + "tar_members", single=False),
+}
+"""What files begin with that hold others. A name alone makes no container."""
 
 # Binary formats that hold records or documents: saying "clean" without having read them would be a lie.
 _DOCUMENTS = {
     b"%PDF-": "a PDF document",
-    b"PK\x03\x04": "a zip archive or an Office document",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Office or HWP document",
-    b"\x1f\x8b": "a gzip archive",
-    b"\xfd7zXZ\0": "an xz archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a RAR archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"BZh91AY&SY": "a bzip2 archive",
+    b"\x04\x22\x4d\x18": "an lz4 file",
+    b"\x1f\x9d": "a file of the old compress",
     b"SQLite format 3\0": "an SQLite database",
     b"Obj\x01": "an Avro file",
     b"ARROW1\0\0": "an Arrow file",
     b"PGDMP": "a PostgreSQL dump in the custom format",
+}
+
+# Zip archives that are documents, by a file that each of them has.
+_ZIPPED_DOCUMENTS = {
+    "word/document.xml": "a Word document",
+    "ppt/presentation.xml": "a PowerPoint document",
+    "xl/workbook.xml": "an Excel workbook",
+    "xl/workbook.bin": "an Excel workbook",
+    "Contents/content.hpf": "an HWPX document",
+    "META-INF/manifest.xml": "an OpenDocument file",
 }
 
 # Pictures, sound, fonts, programs. Other binary files are known by a NUL byte.
@@ -110,33 +155,44 @@ class Unreadable:
     in_scope: bool
 
 
-def identify(path: Path) -> Format | Unreadable:
-    """The format of a regular file. Raises OSError if it cannot be read."""
-    suffix = path.suffix.lower()
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-        size = file.seek(0, 2)
-        file.seek(-min(size, 4), 2)
-        tail = file.read()
-    if head[:4] == tail and tail in (b"PAR1", b"PARE"):
+def identify(resource: Resource) -> Format | Container | Unreadable:
+    """What `resource` is. Raises OSError or ReadError if it cannot be read."""
+    head = resource.head()
+    if head[:4] in (b"PAR1", b"PARE") and _tail(resource, 4) == head[:4]:
         return _PARQUET
     for magic, what in _DOCUMENTS.items():
         if head.startswith(magic):
             return Unreadable(f"{what}, which no connector reads yet", in_scope=True)
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
+    for pattern, container in CONTAINERS.items():
+        if pattern.match(head):
+            return _zipped(container, resource) if container.id == "zip" else container
+    if resource.suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[resource.suffix]
+    head = head[:_SNIFFED]
     is_wide = head.startswith(tuple(BYTE_ORDER_MARKS))
-    if suffix in _BINARY_SUFFIXES or (b"\0" in head and not is_wide):
+    if resource.suffix in _BINARY_SUFFIXES or (b"\0" in head and not is_wide):
         return Unreadable("binary", in_scope=False)
-    return _NDJSON if suffix == ".json" and _starts_with_object_line(path) else _TEXT
+    return _NDJSON if resource.suffix == ".json" and _starts_with_object_line(resource) else _TEXT
 
 
-def _starts_with_object_line(path: Path) -> bool:
+def _zipped(archive: Container, resource: Resource) -> Container | Unreadable:
+    names = _imported(_ARCHIVE + "zip_names")(resource)
+    what = next((what for name, what in _ZIPPED_DOCUMENTS.items() if name in names), None)
+    return Unreadable(f"{what}, which no connector reads yet", in_scope=True) if what else archive
+
+
+def _tail(resource: Resource, size: int) -> bytes:
+    with resource.open_seekable() as file:
+        end = file.seek(0, 2)
+        file.seek(-min(end, size), 2)
+        return file.read()
+
+
+def _starts_with_object_line(resource: Resource) -> bool:
     """Whether a `.json` file is NDJSON under another name: its first line is an object, and more lines follow."""
-    with path.open("rb") as file:
-        line = file.readline(1 << 20)
+    line, end, _ = resource.head().partition(b"\n")
     try:
-        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+        return bool(end) and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
 

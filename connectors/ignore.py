@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from pii_guard.connectors.base import os_reason, shown_path
+from pii_guard.connectors.base import os_reason
+from pii_guard.connectors.resource import shown_path
 from pii_guard.errors import UsageError
 
 __all__ = ["IGNORE_FILE", "LEFT_OUT", "IgnoreFile", "ignore_files_above", "left_out"]

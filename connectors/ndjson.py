@@ -47,7 +47,7 @@ class NdjsonTable(TextFileTable):
     """The objects of an NDJSON file."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             for chunk in _chunks(self.blocks(file)):
                 if chunk.rows:
                     columns = chunk.columns()
@@ -60,7 +60,7 @@ class NdjsonTable(TextFileTable):
         """Reads the file once to learn the schema, and again for the rows."""
         types: dict[str, pa.DataType] = {}
         large: set[str] = set()
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             for chunk in self._strict_chunks(file):
                 for name, values in chunk.columns().items():
                     array = _infer(values, chunk.crowded)
@@ -74,7 +74,7 @@ class NdjsonTable(TextFileTable):
         return pa.RecordBatchReader.from_batches(schema, self._typed(types, schema))
 
     def _typed(self, types: dict[str, pa.DataType], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             for chunk in self._strict_chunks(file):
                 columns = chunk.columns()
                 missing = [None] * len(chunk.rows)

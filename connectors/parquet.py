@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from pii_guard.connectors.base import (
     empty_batch,
     reading,
 )
+from pii_guard.connectors.resource import Resource
 from pii_guard.errors import ReadError, UsageError
 
 __all__ = ["ENCRYPTED_MAGIC", "MAGIC", "ParquetSource", "ParquetTable"]
@@ -39,20 +40,20 @@ _ROW_GROUP_BYTES = 64 << 20
 class ParquetTable(FileTable):
     """The rows of a Parquet file. The file is opened when the table is made, so damage shows at once."""
 
-    def __init__(self, path: Path, target: str) -> None:
-        super().__init__(path, target)
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource)
         with self._open() as file:
             self.row_count = file.metadata.num_rows if file else 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = 0
         with self._open() as file:
-            done = 0
+            done, size = 0, self.size or 0
             for batch in _batches(file) if file else ():
                 done += batch.num_rows
-                self.bytes_read = self.size * done // max(file.metadata.num_rows, 1) if file else 0
+                self.bytes_read = size * done // max(file.metadata.num_rows, 1) if file else 0
                 yield from _split(batch)
-            self.bytes_read = self.size
+            self.bytes_read = size
             if file and not done:
                 yield empty_batch(file.schema_arrow)
 
@@ -64,32 +65,33 @@ class ParquetTable(FileTable):
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile | None]:
         """The file, or None if it is empty (nothing was ever written to it)."""
-        with reading(self.target):
-            if not self.size:
+        with reading(self.target), self.resource.open_seekable() as source:
+            self.size = size = source.seek(0, os.SEEK_END)
+            if not size:
                 yield None
                 return
-            self._check_frame()
+            self._check_frame(source, size)
             try:
                 # pre_buffer keeps what it has read until the end of the file
-                with pq.ParquetFile(self.path, buffer_size=_READ_AHEAD, pre_buffer=False) as file:
+                with pq.ParquetFile(source, buffer_size=_READ_AHEAD, pre_buffer=False) as file:
                     yield file
             except OSError as error:
                 if "crypt" in str(error):  # a plain footer, but columns that need a key
                     raise ReadError(self.target, _ENCRYPTED) from None
                 raise
 
-    def _check_frame(self) -> None:
+    def _check_frame(self, file: BinaryIO, size: int) -> None:
         """Refuse what is no whole Parquet file before pyarrow sees it: some such input ends the process."""
-        with self.path.open("rb") as file:
-            head = file.read(len(MAGIC))
-            file.seek(-min(self.size, _SMALLEST), 2)
-            tail = file.read()
+        file.seek(0)
+        head = file.read(len(MAGIC))
+        file.seek(-min(size, _SMALLEST), os.SEEK_END)
+        tail = file.read()
         if head == ENCRYPTED_MAGIC:
             raise ReadError(self.target, _ENCRYPTED)
         if head != MAGIC:
             raise ReadError(self.target, "not a Parquet file")
         footer = int.from_bytes(tail[-8:-4], "little")
-        if not tail.endswith(MAGIC) or footer + _SMALLEST > self.size:
+        if not tail.endswith(MAGIC) or footer + _SMALLEST > size:
             raise ReadError(self.target, "a truncated Parquet file: its end is missing")
 
 

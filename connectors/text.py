@@ -18,7 +18,7 @@ class TextTable(TextFileTable):
     """Row n is line n of the file, blank lines too, unless a line is longer than a window (`lines.LINE_LIMIT`)."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.path.open("rb") as file:
+        with reading(self.target), self.resource.open() as file:
             for lines in line_arrays(self.blocks(file)):
                 yield from string_batches(COLUMN, lines)
 

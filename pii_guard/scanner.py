@@ -215,8 +215,8 @@ def scan_targets(
                 parts.append(ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),)))
             elif isinstance(found, OutOfScope):
                 parts.append(ScanReport(out_of_scope={found.reason: 1}))
-            elif (path := os.path.realpath(found.target)) not in seen:
-                seen.add(path)
+            elif found.identity not in seen:
+                seen.add(found.identity)
                 shown = safe_text(found.target)
                 if shown != found.target:
                     names[shown] = names.get(shown, 0) + 1

@@ -54,7 +54,7 @@ def command(
     show_values: bool,
     quiet: bool,
 ) -> int:
-    """Find personal data in TARGET... (files or directories).
+    """Find personal data in TARGET... (files, directories, archives; - is standard input).
 
     Nothing is written and nothing leaves this machine. Samples are masked.
 

@@ -76,18 +76,18 @@ def test_not_examined(tmp_path: Path) -> None:
     """Documents and archives may hold personal data: they count as not examined, and so do links to nothing."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("x", "y")
-    (tmp_path / "1.xlsx").write_bytes(archive.getvalue())
+        file.writestr("word/document.xml", "y")
+    (tmp_path / "1.docx").write_bytes(archive.getvalue())
     (tmp_path / "2.pdf").write_bytes(b"%PDF-1.7\n")
-    (tmp_path / "3.db").write_bytes(b"SQLite format 3\0")
-    (tmp_path / "4.csv.gz").write_bytes(b"\x1f\x8b\x08")
+    (tmp_path / "3.dump").write_bytes(b"PGDMP\1")
+    (tmp_path / "4.7z").write_bytes(b"7z\xbc\xaf\x27\x1c")
     (tmp_path / "5").symlink_to("nowhere")
     (tmp_path / "6.csv").write_text("a\n")
     assert [reason for _, reason in shown(connectors.discover(str(tmp_path)), tmp_path)] == [
-        "NotExamined: a zip archive or an Office document, which no connector reads yet",
+        "NotExamined: a Word document, which no connector reads yet",
         "NotExamined: a PDF document, which no connector reads yet",
-        "NotExamined: an SQLite database, which no connector reads yet",
-        "NotExamined: a gzip archive, which no connector reads yet",
+        "NotExamined: a PostgreSQL dump in the custom format, which no connector reads yet",
+        "NotExamined: a 7z archive, which no connector reads yet",
         "NotExamined: no such file",
         "csv",
     ]

@@ -19,6 +19,7 @@ from pii_guard import connectors
 from pii_guard.connectors import encoding, ndjson
 from pii_guard.connectors.base import UNPARSED
 from pii_guard.connectors.ndjson import MAX_DEPTH, MAX_FIELDS, NdjsonTable
+from pii_guard.connectors.resource import LocalFile
 from pii_guard.errors import ReadError, UsageError
 
 
@@ -31,7 +32,7 @@ def table_of(folder: Path, *lines: Any) -> NdjsonTable:
     texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
     path = folder / "t.jsonl"
     path.write_bytes("\n".join(texts).encode("utf-8", "surrogatepass"))
-    return NdjsonTable(path, path.name)
+    return NdjsonTable(LocalFile(path, path.name))
 
 
 def content(table: NdjsonTable) -> tuple[list[dict[str, Any]], list[str]]:
@@ -163,9 +164,9 @@ def test_mark_and_line_ends(tmp_path: Path) -> None:
     """A byte order mark, CRLF and CP949 are handled as in any text file."""
     path = tmp_path / "t.ndjson"
     path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": 2}\r\n')
-    assert content(NdjsonTable(path, "t")) == ([{"a": 1}, {"a": 2}], [])
+    assert content(NdjsonTable(LocalFile(path, "t"))) == ([{"a": 1}, {"a": 2}], [])
     path.write_bytes('{"이름": "홍길동"}'.encode("cp949"))
-    assert content(NdjsonTable(path, "t")) == ([{"이름": "홍길동"}], [])
+    assert content(NdjsonTable(LocalFile(path, "t"))) == ([{"이름": "홍길동"}], [])
 
 
 def test_empty_objects_are_rows(tmp_path: Path) -> None:
@@ -206,8 +207,9 @@ def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     """Strict reading learns the schema first; a file that has other columns or types by then is an error."""
     for later in ({"a": "x"}, {"b": 1}):
         table = table_of(tmp_path, {"a": 1})
+        assert table.resource.path
         reader = table.reader()
-        table.path.write_text(json.dumps(later))
+        table.resource.path.write_text(json.dumps(later))
         with pytest.raises(ReadError, match="the file changed while it was read"):
             reader.read_all()
 

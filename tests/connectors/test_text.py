@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pii_guard.connectors import encoding, lines
 from pii_guard.connectors.lines import line_array, line_arrays, windows
+from pii_guard.connectors.resource import LocalFile
 from pii_guard.connectors.text import COLUMN, TextTable
 
 
@@ -55,7 +56,7 @@ def test_long_line_loses_no_value_on_a_seam(tmp_path: Path) -> None:
     path = tmp_path / "long.log"
     numbers = [f"010-{number // 10000:04d}-{number % 10000:04d}" for number in range(400_000)]
     path.write_text("start\n" + " ".join(numbers) + "\nend\n")
-    table = TextTable(path, "long.log")
+    table = TextTable(LocalFile(path, "long.log"))
     read = text_lines(table)
     assert (read[0], read[-1]) == ("start", "end")
     assert len(read) > 6
@@ -70,7 +71,7 @@ def test_row_is_line(tmp_path: Path) -> None:
     expected = ["" if number % 7 == 0 else f"{number} 홍길동" for number in range(5000)]
     path.write_bytes("\r\n".join(expected).encode("cp949"))
     with mock.patch.object(encoding, "BLOCK", 1000):
-        assert text_lines(TextTable(path, "t.log")) == expected
+        assert text_lines(TextTable(LocalFile(path, "t.log"))) == expected
 
 
 @pytest.mark.parametrize("data", ["\n", "\n\n", "a\n\n", "a", "a\0b\n"])
@@ -78,4 +79,4 @@ def test_ends(tmp_path: Path, data: str) -> None:
     """The last line feed ends a line and begins none; a NUL is a character like any other."""
     path = tmp_path / "t.txt"
     path.write_text(data)
-    assert text_lines(TextTable(path, "t.txt")) == data.removesuffix("\n").split("\n")
+    assert text_lines(TextTable(LocalFile(path, "t.txt"))) == data.removesuffix("\n").split("\n")

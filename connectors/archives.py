@@ -1,0 +1,173 @@
+"""Archives: zip and tar. Nothing is ever written under a name from inside of one: names are labels.
+
+A member is called `ARCHIVE!/NAME`; a second one of that name is `ARCHIVE!/NAME#2`. A name that is not marked as UTF-8
+is UTF-8 if it can be, else CP949, as Korean Windows writes it. Folders and links are no files and are passed over.
+A resource that is handed out can be read until the next one is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, BinaryIO, cast
+
+from pii_guard.connectors.nesting import Nesting, Unpacking, unpacking
+from pii_guard.connectors.resource import SEPARATOR, Resource, Stream
+from pii_guard.errors import ReadError
+
+__all__ = ["tar_members", "zip_members", "zip_names"]
+
+_MAX_DIRECTORY = 32 << 20  # of a zip archive: Python's reader takes some ten times as much memory for it
+_MAX_HEADER = 16 << 20  # of a tar member; Python's reader would take any length that a header claims
+_BLOCK = 512
+_ENCRYPTED = 0x1
+_UTF8 = 0x800
+
+
+class _Labels:
+    """Gives each member of an archive its name in reports."""
+
+    def __init__(self, archive: Resource) -> None:
+        self._archive = archive
+        self._times: dict[str, int] = {}
+
+    def stream(
+        self, name: str, source: Callable[[str], io.RawIOBase], size: int | None = None, once: bool = False
+    ) -> Stream:
+        times = self._times[name] = self._times.get(name, 0) + 1
+        label = SEPARATOR + (name if times == 1 else f"{name}#{times}")
+        target = self._archive.target + label
+        return Stream(
+            target,
+            name.rpartition("/")[2],
+            self._archive.identity + label,
+            lambda: source(target),
+            size=size,
+            once=once,
+        )
+
+
+def zip_names(resource: Resource) -> frozenset[str]:
+    """The names in a zip archive. Raises ReadError if its list is damaged."""
+    with _zip(resource) as archive:
+        return frozenset(archive.namelist())
+
+
+def zip_members(resource: Resource, nesting: Nesting) -> Iterator[Resource | ReadError]:
+    """The files in a zip archive, and an error for each that is encrypted. Raises ReadError if its list is damaged."""
+    labels = _Labels(resource)
+    with _zip(resource) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            stream = labels.stream(_zip_name(info), _zip_source(archive, info, nesting), info.file_size)
+            if info.flag_bits & _ENCRYPTED:
+                yield ReadError(stream.target, "encrypted by the zip archive, which pii-guard has no password for")
+            else:
+                yield stream
+
+
+@contextmanager
+def _zip(resource: Resource) -> Iterator[zipfile.ZipFile]:
+    with resource.open_seekable() as file:
+        with unpacking(resource.target, "zip"):
+            _check_directory(file, resource.target)
+            archive = zipfile.ZipFile(file)
+        with archive:
+            yield archive
+
+
+def _zip_source(archive: zipfile.ZipFile, info: zipfile.ZipInfo, nesting: Nesting) -> Callable[[str], io.RawIOBase]:
+    def source(target: str) -> io.RawIOBase:
+        with unpacking(target, "zip"):
+            return Unpacking(archive.open(info), target, "zip", nesting)
+
+    return source
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    if info.flag_bits & _UTF8:
+        return info.filename
+    return _decoded(info.filename.encode("cp437"))
+
+
+def _decoded(name: bytes) -> str:
+    for encoding in ("utf-8", "cp949"):
+        try:
+            return name.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _check_directory(file: BinaryIO, target: str) -> None:
+    """Refuse a list of members that would not fit into memory."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(-min(end, 22 + 0xFFFF), os.SEEK_END)
+    tail = file.read()
+    record = tail.rfind(b"PK\x05\x06")
+    length = int.from_bytes(tail[record + 12 : record + 16], "little") if record >= 0 else 0
+    if length == 0xFFFFFFFF:  # as in the record of the 64-bit form
+        record = tail.rfind(b"PK\x06\x06")
+        length = int.from_bytes(tail[record + 40 : record + 48], "little")
+    if length > _MAX_DIRECTORY:
+        raise ReadError(target, f"its list of members is larger than {_MAX_DIRECTORY >> 20} MB; unpack it")
+    file.seek(0)
+
+
+def tar_members(resource: Resource, nesting: Nesting) -> Iterator[Resource]:
+    """The files in a tar archive, in one pass. Raises ReadError where it is damaged, behind the last sound member."""
+    labels = _Labels(resource)
+    with resource.open() as file, unpacking(resource.target, "tar"):
+        forward = _Forward(file)
+        with tarfile.open(
+            fileobj=cast(IO[bytes], forward), mode="r:", encoding="utf-8", errors="surrogateescape"
+        ) as archive:
+            while (info := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # else they are all kept
+                if info.isreg():
+                    yield labels.stream(_tar_name(info), _tar_source(archive, info, nesting), info.size, once=True)
+        if forward.last != bytes(_BLOCK):  # tarfile ends at damage as it does at the end
+            raise ReadError(resource.target, "damaged or cut off (tar): members behind the last sound one are not read")
+
+
+def _tar_name(info: tarfile.TarInfo) -> str:
+    return _decoded(info.name.encode("utf-8", "surrogateescape"))
+
+
+def _tar_source(archive: tarfile.TarFile, info: tarfile.TarInfo, nesting: Nesting) -> Callable[[str], io.RawIOBase]:
+    def source(target: str) -> io.RawIOBase:
+        file = archive.extractfile(info)
+        assert file is not None  # noqa: S101 - it is a regular file
+        return Unpacking(file, target, "tar", nesting)
+
+    return source
+
+
+class _Forward:
+    """What tarfile needs of a file, of one that cannot go back. `last` is what was read last."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._position = 0
+        self.last = b""
+
+    def read(self, size: int) -> bytes:
+        if size > _MAX_HEADER:
+            raise tarfile.ReadError("a header larger than any name needs")
+        self.last = self._file.read(size)
+        self._position += len(self.last)
+        return self.last
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, position: int) -> None:
+        if position < self._position:
+            raise tarfile.StreamError("going back")
+        while self._position < position and self.read(min(position - self._position, 1 << 20)):
+            pass
