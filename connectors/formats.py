@@ -72,6 +72,12 @@ _NDJSON = Format(
     "pii_guard.connectors.ndjson:NdjsonSource",
     "JSON objects, one a line",
 )
+_JSON = Format(
+    "json",
+    (".json", ".geojson"),
+    "pii_guard.connectors.json_document:JsonSource",
+    "a JSON document: an array of rows, or one object",
+)
 _TEXT = Format(
     "text",
     (
@@ -94,12 +100,15 @@ _TEXT = Format(
     "the lines of any text file",
 )
 
-FORMATS = (_CSV, _PARQUET, _NDJSON, _TEXT)
+FORMATS = (_CSV, _PARQUET, _NDJSON, _JSON, _TEXT)
 """What can be read. A file of none of these suffixes is read as text unless it is binary."""
 
 _BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
 
 _SNIFFED = 8 << 10  # a NUL byte in so much of a file makes it binary
+
+_SNIFFED_LINES = 5  # text without a suffix is rows if one of these marks is as often in each of so many lines
+_MARKS = (b",", b"\t", b";", b"|")
 
 _COMPRESSION = "pii_guard.connectors.compression:"
 _ARCHIVE = "pii_guard.connectors.archives:"
@@ -167,12 +176,13 @@ def identify(resource: Resource) -> Format | Container | Unreadable:
         if pattern.match(head):
             return _zipped(container, resource) if container.id == "zip" else container
     if resource.suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[resource.suffix]
+        format = _BY_SUFFIX[resource.suffix]
+        return _NDJSON if format is _JSON and _starts_with_object_line(head) else format
     head = head[:_SNIFFED]
     is_wide = head.startswith(tuple(BYTE_ORDER_MARKS))
     if resource.suffix in _BINARY_SUFFIXES or (b"\0" in head and not is_wide):
         return Unreadable("binary", in_scope=False)
-    return _NDJSON if resource.suffix == ".json" and _starts_with_object_line(resource) else _TEXT
+    return _TEXT if resource.suffix or is_wide else _sniffed(head)
 
 
 def _zipped(archive: Container, resource: Resource) -> Container | Unreadable:
@@ -188,9 +198,20 @@ def _tail(resource: Resource, size: int) -> bytes:
         return file.read()
 
 
-def _starts_with_object_line(resource: Resource) -> bool:
-    """Whether a `.json` file is NDJSON under another name: its first line is an object, and more lines follow."""
-    line, end, _ = resource.head().partition(b"\n")
+def _sniffed(head: bytes) -> Format:
+    """The format of text without a suffix, such as what arrives on standard input."""
+    if _starts_with_object_line(head):
+        return _NDJSON
+    if re.match(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])", head):
+        return _JSON
+    lines = head.removesuffix(b"\n").split(b"\n")[:_SNIFFED_LINES]
+    counts = [{line.count(mark) for line in lines} for mark in _MARKS]
+    return _CSV if len(lines) > 1 and any(len(each) == 1 and min(each) for each in counts) else _TEXT
+
+
+def _starts_with_object_line(head: bytes) -> bool:
+    """Whether the first line is an object, and ends."""
+    line, end, _ = head.partition(b"\n")
     try:
         return bool(end) and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):

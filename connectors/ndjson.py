@@ -1,163 +1,52 @@
-"""Newline-delimited JSON (NDJSON, JSON Lines): one object a line, its keys the columns.
+"""Newline-delimited JSON (NDJSON, JSON Lines): one object a line, its keys the columns (see `objects`).
 
-Objects and arrays become structs and lists where all values of a column agree. Where they do not (a key that changes
-its type, an integer beyond 64 bits, a struct of more than MAX_FIELDS keys), the column is text: strings as they are,
-anything else as its JSON. The rules:
-
-- a key that an object repeats has a list of all its values;
-- a missing key and a null are both null;
-- `NaN` and `Infinity` are read as floats, though they are not JSON;
-- a line that is no object, or is nested deeper than MAX_DEPTH, does not parse.
-
-Written are: dates, times and decimals as strings, a map as a list of pairs, a float that is not finite as the string
-`NaN`, `Infinity` or `-Infinity`. Binary values are refused.
-Python's own parser reads (it keeps integers exact), line by line.
+A line that is no object does not parse. Written are: dates, times and decimals as strings, a map as a list of pairs, a
+float that is not finite as the string `NaN`, `Infinity` or `-Infinity`. Binary values are refused.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pii_guard.connectors.base import MAX_BATCH_ROWS, Capabilities, FileSource, reading
-from pii_guard.connectors.lines import MAX_ROW, TextFileTable, windows
+from pii_guard.connectors.base import Capabilities, FileSource
+from pii_guard.connectors.lines import MAX_ROW, windows
+from pii_guard.connectors.objects import Chunk, ObjectTable
 from pii_guard.connectors.plain import plain_batch, plain_schema
-from pii_guard.errors import ReadError, UsageError
+from pii_guard.errors import UsageError
 
-__all__ = ["MAX_DEPTH", "MAX_FIELDS", "NdjsonSource", "NdjsonTable"]
-
-MAX_DEPTH = 64
-"""An object nested deeper does not parse."""
-
-MAX_FIELDS = 256
-"""A struct of more keys is a map in disguise: its column is text."""
-
-_CELLS = 2 << 20  # objects times keys of a batch: what bounds its memory when every object has keys of its own
-_EXACT_IN_DOUBLE = 2**53
+__all__ = ["NdjsonSource", "NdjsonTable"]
 
 
-class NdjsonTable(TextFileTable):
+class NdjsonTable(ObjectTable):
     """The objects of an NDJSON file."""
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
-            for chunk in _chunks(self.blocks(file)):
-                if chunk.rows:
-                    columns = chunk.columns()
-                    arrays = [_infer(values, chunk.crowded) for values in columns.values()]
-                    fields = [(_clean(name), array.type) for name, array in zip(columns, arrays, strict=True)]
-                    yield _batch(arrays, pa.schema(fields), len(chunk.rows))
-                yield from self.unparsed_batches(pa.array([text for _, text in chunk.bad], pa.string()))
-
-    def reader(self) -> pa.RecordBatchReader:
-        """Reads the file once to learn the schema, and again for the rows."""
-        types: dict[str, pa.DataType] = {}
-        large: set[str] = set()
-        with reading(self.target), self.resource.open() as file:
-            for chunk in self._strict_chunks(file):
-                for name, values in chunk.columns().items():
-                    array = _infer(values, chunk.crowded)
-                    types[name] = _merge(types.get(name, pa.null()), array.type)
-                    if pa.types.is_integer(array.type) and not _fits_double(array):
-                        large.add(name)
-        for name in large:
-            if pa.types.is_floating(types[name]):
-                types[name] = pa.string()
-        schema = pa.schema([(_clean(name), kind) for name, kind in types.items()])
-        return pa.RecordBatchReader.from_batches(schema, self._typed(types, schema))
-
-    def _typed(self, types: dict[str, pa.DataType], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
-            for chunk in self._strict_chunks(file):
-                columns = chunk.columns()
-                missing = [None] * len(chunk.rows)
-                try:
-                    arrays = [_convert(columns.pop(name, missing), kind) for name, kind in types.items()]
-                except _NOT_OF_ONE_TYPE:
-                    raise ReadError(self.target, _CHANGED) from None
-                if columns:
-                    raise ReadError(self.target, _CHANGED)
-                yield _batch(arrays, schema, len(chunk.rows))
-
-    def _strict_chunks(self, file: BinaryIO) -> Iterator[_Chunk]:
-        for chunk in _chunks(self.blocks(file)):
-            if chunk.bad:
-                line = chunk.bad[0][0]
-                raise ReadError(self.target, f"line {line}: not a JSON object, or nested deeper than {MAX_DEPTH}")
-            if chunk.rows:
-                yield chunk
+    def chunks(self, file: BinaryIO) -> Iterator[Chunk]:
+        number = 0
+        for text, whole in _texts(self.blocks(file)):
+            chunk = Chunk()
+            for line in text.split("\n"):
+                number += whole
+                if not whole:
+                    chunk.bad.append((number + 1, line))
+                elif line and not line.isspace():
+                    line = line.removesuffix("\r")
+                    chunk.add(_decoded(chunk, line), number, line)
+                if chunk.full:
+                    yield chunk
+                    chunk = Chunk()
+            yield chunk
 
 
-_CHANGED = "the file changed while it was read"
-_NOT_OF_ONE_TYPE = (pa.ArrowException, OverflowError, UnicodeEncodeError)
-
-
-class _Chunk:
-    """Objects that go into one batch, and the lines between them that are none, with their numbers."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.bad: list[tuple[int, str]] = []
-        self._objects = 0
-        self._keys: set[str] = set()
-        self._decode = json.JSONDecoder(object_pairs_hook=self._object).decode
-
-    @property
-    def full(self) -> bool:
-        return len(self.rows) == MAX_BATCH_ROWS or self._objects * len(self._keys) > _CELLS
-
-    @property
-    def crowded(self) -> bool:
-        """One line alone has so many objects and keys that structs of them would not fit into memory."""
-        return self._objects * len(self._keys) > 4 * _CELLS
-
-    def add(self, number: int, line: str) -> None:
-        try:
-            value = self._decode(line)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict) and not (line.count("{") + line.count("[") > MAX_DEPTH and _is_deep(value)):
-            self.rows.append(value)
-        else:
-            self.bad.append((number, line))
-
-    def columns(self) -> dict[str, list[Any]]:
-        names = dict.fromkeys(name for row in self.rows for name in row)
-        return {name: [row.get(name) for row in self.rows] for name in names}
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) < len(pairs):
-            times = Counter(name for name, _ in pairs)
-            for name in record:
-                if times[name] > 1:
-                    record[name] = [value for key, value in pairs if key == name]
-        self._objects += 1
-        self._keys.update(record)
-        return record
-
-
-def _chunks(blocks: Iterable[bytes]) -> Iterator[_Chunk]:
-    number = 0
-    for text, whole in _texts(blocks):
-        chunk = _Chunk()
-        for line in text.split("\n"):
-            number += whole
-            if not whole:
-                chunk.bad.append((number + 1, line))
-            elif line and not line.isspace():
-                chunk.add(number, line.removesuffix("\r"))
-            if chunk.full:
-                yield chunk
-                chunk = _Chunk()
-        yield chunk
+def _decoded(chunk: Chunk, line: str) -> Any:
+    try:
+        return chunk.decoder.decode(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _texts(blocks: Iterable[bytes]) -> Iterator[tuple[str, bool]]:
@@ -174,90 +63,6 @@ def _texts(blocks: Iterable[bytes]) -> Iterator[tuple[str, bool]]:
         pending += block
     if pending:
         yield pending.removesuffix(b"\n").decode(), True
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
-        level = [child for child in level if isinstance(child, (dict, list))]
-        if not level:
-            return False
-    return True
-
-
-def _infer(values: list[Any], crowded: bool) -> pa.Array[Any]:
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds == {int, float} or (len(kinds) <= 1 and not (crowded and kinds & {dict, list})):
-        with contextlib.suppress(*_NOT_OF_ONE_TYPE):
-            array: pa.Array[Any] = pa.array(values)
-            if _widest(array.type) <= MAX_FIELDS:
-                return array
-    return _text(values)
-
-
-def _batch(arrays: list[pa.Array[Any]], schema: pa.Schema, rows: int) -> pa.RecordBatch:
-    if not arrays:  # empty objects are rows too
-        empty: Any = pa.array([{}] * rows, pa.struct([]))
-        return pa.RecordBatch.from_struct_array(empty)
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _convert(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:
-    return _text(values) if pa.types.is_string(kind) else pa.array(values, kind)
-
-
-def _text(values: list[Any]) -> pa.Array[Any]:
-    """Strings as they are, anything else as JSON."""
-    texts = (value if isinstance(value, str) or value is None else _to_json(value) for value in values)
-    return pa.array([text if text is None else _clean(text) for text in texts], pa.string())
-
-
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def _clean(text: str) -> str:
-    r"""`text` with a question mark for half of a surrogate pair, which JSON can escape and UTF-8 cannot hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _widest(kind: pa.DataType) -> int:
-    """The number of fields of the widest struct in a type."""
-    if isinstance(kind, pa.StructType):
-        return max([len(kind.fields), *(_widest(field.type) for field in kind.fields)])
-    return _widest(kind.value_type) if isinstance(kind, pa.ListType) else 0
-
-
-def _merge(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """The type of a column that has `one` here and `other` there; `string` (text) if they do not agree."""
-    merged = _merged(one, other)
-    if merged is None and {one, other} == {pa.int64(), pa.float64()}:
-        return pa.float64()
-    return pa.string() if merged is None or _widest(merged) > MAX_FIELDS else merged
-
-
-def _merged(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    if isinstance(one, pa.ListType) and isinstance(other, pa.ListType):
-        item = _merged(one.value_type, other.value_type)
-        return None if item is None else pa.list_(item)
-    if isinstance(one, pa.StructType) and isinstance(other, pa.StructType):
-        fields = {field.name: field.type for field in one}
-        for field in other:
-            kind = _merged(fields.get(field.name, pa.null()), field.type)
-            if kind is None:
-                return None
-            fields[field.name] = kind
-        return pa.struct(list(fields.items()))
-    return None
-
-
-def _fits_double(integers: pa.Array[Any]) -> bool:
-    ends: Any = pc.min_max(integers).as_py()
-    return bool(max(-ends["min"], ends["max"]) <= _EXACT_IN_DOUBLE)
 
 
 class NdjsonSource(FileSource):

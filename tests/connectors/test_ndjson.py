@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from pii_guard import connectors
 from pii_guard.connectors import encoding, ndjson
+from pii_guard.connectors import objects as json_objects
 from pii_guard.connectors.base import UNPARSED
-from pii_guard.connectors.ndjson import MAX_DEPTH, MAX_FIELDS, NdjsonTable
+from pii_guard.connectors.ndjson import NdjsonTable
+from pii_guard.connectors.objects import MAX_DEPTH, MAX_FIELDS
 from pii_guard.connectors.resource import LocalFile
 from pii_guard.errors import ReadError, UsageError
 
@@ -180,7 +182,7 @@ def test_objects_with_keys_of_their_own(tmp_path: Path) -> None:
     table = table_of(tmp_path, *({f"user{number}@example.com": number} for number in range(count)))
     batches = list(table.batches())
     assert sum(batch.num_rows for batch in batches) == count
-    assert max(batch.num_rows * batch.num_columns for batch in batches) <= 2 * ndjson._CELLS
+    assert max(batch.num_rows * batch.num_columns for batch in batches) <= 2 * json_objects._CELLS
     nested: dict[str, Any] = {"x": [{} for _ in range(60_000)] + [{str(key): 1 for key in range(MAX_FIELDS)}]}
     (batch,) = table_of(tmp_path, nested).batches()
     assert batch.schema.field("x").type == pa.string()

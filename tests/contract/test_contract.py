@@ -68,6 +68,10 @@ def make_ndjson(path: Path, rows: Rows, columns: list[str]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def make_json(path: Path, rows: Rows, columns: list[str]) -> None:
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
 def make_text(path: Path, rows: Rows, columns: list[str]) -> None:
     path.write_text("".join(row["text"] + "\n" for row in rows), encoding="utf-8")
 
@@ -77,6 +81,7 @@ CASES = [
     Case(".tsv", make_tsv),
     Case(".parquet", make_parquet),
     Case(".ndjson", make_ndjson),
+    Case(".json", make_json),
     Case(".txt", make_text, ("text",)),
 ]
 
