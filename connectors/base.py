@@ -17,6 +17,7 @@ from typing import BinaryIO, ClassVar
 import pyarrow as pa
 
 from pii_guard.connectors.resource import Resource
+from pii_guard.connectors.style import Style
 from pii_guard.errors import ReadError
 
 __all__ = [
@@ -103,6 +104,10 @@ class Table(ABC):
         A row that does not parse raises ReadError, here or while reading; the message names its line.
         """
 
+    def style(self) -> Style:
+        """How the table is written, for a file of the same format that takes its place."""
+        return Style()
+
 
 class Source(ABC):
     """Something that holds tables."""
@@ -147,8 +152,8 @@ class FileSource(Source):
         yield self.table(self.resource)
 
     @staticmethod
-    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
-        """Write all rows of `reader` to `file`; return their number.
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str, style: Style) -> int:
+        """Write all rows of `reader` to `file` in the manner of `style`; return their number.
 
         Raises UsageError for a column whose type the format cannot hold, before anything is written.
         """

@@ -20,6 +20,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import BinaryIO, Literal
 
@@ -30,6 +31,7 @@ from pii_guard.connectors.base import MAX_BATCH_ROWS, Capabilities, FileSource, 
 from pii_guard.connectors.encoding import utf8_boundary
 from pii_guard.connectors.lines import LINE_LIMIT, MAX_ROW, OVERLAP, TextFileTable, line_array, line_arrays
 from pii_guard.connectors.plain import plain_batch, plain_schema
+from pii_guard.connectors.style import Style, encoded, text_style
 from pii_guard.errors import ReadError, UsageError
 
 __all__ = ["DelimitedSource", "DelimitedTable"]
@@ -87,6 +89,10 @@ class DelimitedTable(TextFileTable):
                     raise ReadError(self.target, f"line {line}: {found} columns where the header has {expected}")
                 yield from table.to_batches(MAX_BATCH_ROWS)
                 line = rows.line
+
+    def style(self) -> Style:
+        with reading(self.target), self.resource.open() as file:
+            return replace(text_style(self.resource.head()), delimiter=self._rows(file).delimiter)
 
     def _rows(self, file: BinaryIO) -> _Rows:
         return _Rows(self.blocks(file), _DELIMITERS.get(self.resource.suffix, ","))
@@ -263,13 +269,16 @@ class DelimitedSource(FileSource):
     table = DelimitedTable
 
     @staticmethod
-    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str, style: Style) -> int:
         plain = plain_schema(reader.schema, f"a {suffix} file", nested=False)
         if not len(plain):
             raise UsageError(f"a {suffix} file cannot hold a table without columns: write .parquet")
-        rows = 0
-        with pcsv.CSVWriter(file, plain, write_options=pcsv.WriteOptions(delimiter=_DELIMITERS[suffix])) as writer:
+        rows, delimiter = 0, style.delimiter or _DELIMITERS[suffix]
+        options = pcsv.WriteOptions(delimiter=delimiter, eol=style.eol)
+        target = encoded(file, style)
+        with pcsv.CSVWriter(target, plain, write_options=options) as writer:
             for batch in reader:
                 writer.write_batch(plain_batch(batch, plain))
                 rows += batch.num_rows
+        target.flush()
         return rows

@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pii_guard.connectors.base import Capabilities, FileSource
+from pii_guard.connectors.base import Capabilities, FileSource, reading
 from pii_guard.connectors.lines import MAX_ROW, windows
 from pii_guard.connectors.objects import Chunk, ObjectTable
 from pii_guard.connectors.plain import plain_batch, plain_schema
+from pii_guard.connectors.style import Style, encoded, text_style
 from pii_guard.errors import UsageError
 
 __all__ = ["NdjsonSource", "NdjsonTable"]
@@ -24,6 +25,10 @@ __all__ = ["NdjsonSource", "NdjsonTable"]
 
 class NdjsonTable(ObjectTable):
     """The objects of an NDJSON file."""
+
+    def style(self) -> Style:
+        with reading(self.target):
+            return text_style(self.resource.head())
 
     def chunks(self, file: BinaryIO) -> Iterator[Chunk]:
         number = 0
@@ -73,22 +78,23 @@ class NdjsonSource(FileSource):
     table = NdjsonTable
 
     @staticmethod
-    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str, style: Style) -> int:
         plain = plain_schema(reader.schema, f"a {suffix} file", nested=True)
         if len(set(plain.names)) < len(plain):
             raise UsageError(
                 f"two columns have the same name, which a {suffix} file cannot hold: write .parquet or .csv"
             )
         encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-        rows = 0
+        rows, target = 0, encoded(file, style)
         for batch in reader:
             objects = plain_batch(batch, plain).to_pylist()
             try:
                 lines = [encode(row) for row in objects]
             except ValueError:
                 lines = [encode(_finite(row)) for row in objects]
-            file.writelines(f"{line}\n".encode() for line in lines)
+            target.writelines(f"{line}{style.eol}".encode() for line in lines)
             rows += len(lines)
+        target.flush()
         return rows
 
 

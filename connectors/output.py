@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from pii_guard.connectors.base import os_reason
 from pii_guard.connectors.formats import FORMATS, Format, format_for_suffix
+from pii_guard.connectors.style import Style
 from pii_guard.errors import PiiGuardError, TargetError, UsageError, WriteError
 from pii_guard.files import replacing
 
 __all__ = ["check_target", "write"]
 
 
-def write(reader: pa.RecordBatchReader, target: str, *, overwrite: bool = False, private: bool = False) -> int:
+def write(
+    reader: pa.RecordBatchReader,
+    target: str,
+    *,
+    overwrite: bool = False,
+    private: bool = False,
+    style: Style | None = None,
+    keep_owner: bool = False,
+) -> int:
     """Write all rows of `reader` to the file `target`, in the format of its suffix; return their number.
+
 
     The rows go to a temporary file in the same directory, which takes the place of `target` when it is complete and on
     disk. Whatever happens before that, Ctrl-C and errors of `reader` included, leaves what stood there untouched.
-    A new file that is `private` can be read by its owner alone.
+    A new file that is `private` can be read by its owner alone. `style` is that of another file of the format
+    (`Table.style`). `keep_owner`: the file goes on belonging to whom it belonged.
     Raises UsageError for an unknown suffix or a column that the format cannot hold, TargetError if `target` exists (and
     not `overwrite`) or has no directory, WriteError if the file cannot be written.
     """
@@ -28,8 +40,9 @@ def write(reader: pa.RecordBatchReader, target: str, *, overwrite: bool = False,
     path = Path(target)
     try:
         mode = 0o600 if private and not path.exists() else None
-        with replacing(path, mode=mode, before=lambda: _still_free(path, target, overwrite)) as file:
-            return format.load().write(reader, file, path.suffix.lower())
+        free = partial(_still_free, path, target, overwrite)
+        with replacing(path, mode=mode, before=free, keep_owner=keep_owner) as file:
+            return format.load().write(reader, file, path.suffix.lower(), style or Style())
     except OSError as error:
         reason = os_reason(error)
     except PiiGuardError:

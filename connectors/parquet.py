@@ -20,6 +20,7 @@ from pii_guard.connectors.base import (
     reading,
 )
 from pii_guard.connectors.resource import Resource
+from pii_guard.connectors.style import Style
 from pii_guard.errors import ReadError, UsageError
 
 __all__ = ["ENCRYPTED_MAGIC", "MAGIC", "ParquetSource", "ParquetTable"]
@@ -62,6 +63,14 @@ class ParquetTable(FileTable):
             schema = file.schema_arrow if file else pa.schema([])
         return pa.RecordBatchReader.from_batches(schema, self.batches())
 
+    def style(self) -> Style:
+        with self._open() as file:
+            if file is None or not file.metadata.num_row_groups:
+                return Style()
+            group = file.metadata.row_group(0)
+            columns = (group.column(number) for number in range(group.num_columns))
+            return Style(compression={column.path_in_schema: _codec(column.compression) for column in columns})
+
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile | None]:
         """The file, or None if it is empty (nothing was ever written to it)."""
@@ -95,6 +104,11 @@ class ParquetTable(FileTable):
             raise ReadError(self.target, "a truncated Parquet file: its end is missing")
 
 
+def _codec(name: str) -> str:
+    """The name by which pyarrow writes what it reads as `name`."""
+    return {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4"}.get(name, name.lower())
+
+
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     metadata = file.metadata
     size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
@@ -117,9 +131,9 @@ class ParquetSource(FileSource):
     table = ParquetTable
 
     @staticmethod
-    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str) -> int:
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str, style: Style) -> int:
         try:
-            writer = pq.ParquetWriter(file, reader.schema, compression="zstd")
+            writer = pq.ParquetWriter(file, reader.schema, compression=style.compression)
         except pa.ArrowNotImplementedError:
             raise UsageError(f"the table holds a type that a {suffix} file cannot hold") from None
         rows = 0

@@ -15,13 +15,19 @@ __all__ = ["replacing", "sync_directory"]
 
 @contextmanager
 def replacing(
-    path: Path, *, mode: int | None = None, temporary: Path | None = None, before: Callable[[], None] | None = None
+    path: Path,
+    *,
+    mode: int | None = None,
+    temporary: Path | None = None,
+    before: Callable[[], None] | None = None,
+    keep_owner: bool = False,
 ) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends well, on disk before this returns; else it is gone.
 
     A link stays a link. `mode` is that of the present file, or what the umask leaves, unless given. `temporary` is a
     file beside `path`: by default one of a name that nobody else has; give one where a lock makes the name safe, so
-    that what a crash left there is overwritten. `before` is called right before the replacement. Raises OSError.
+    that what a crash left there is overwritten. `before` is called right before the replacement. `keep_owner`: the new
+    file belongs to the account and group of the present one. Raises OSError.
     """
     path = path.resolve()
     if mode is None and path.exists():
@@ -35,6 +41,11 @@ def replacing(
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), mode)
+            if keep_owner and hasattr(os, "fchown"):
+                present = path.stat()
+                if (present.st_uid, present.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(file.fileno(), present.st_uid, present.st_gid)
+                    os.fchmod(file.fileno(), present.st_mode & 0o7777)  # to give a file away takes set-id bits off
             yield file
             file.flush()
             os.fsync(file.fileno())

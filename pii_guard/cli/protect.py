@@ -8,9 +8,10 @@ import click
 
 from pii_guard import connectors
 from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
-from pii_guard.cli.output import announce, emit, watching
+from pii_guard.cli.output import announce, emit, say, watching
 from pii_guard.cli.settings import required
-from pii_guard.cli.tables import only_table, refuse_incomplete
+from pii_guard.cli.tables import only_name, only_table, refuse_incomplete
+from pii_guard.errors import UsageError
 from pii_guard.guard import Guard
 from pii_guard.keys.keyring import Keyring
 from pii_guard.render import tags as render
@@ -23,7 +24,8 @@ __all__ = ["command"]
 
 @click.command("protect")
 @click.argument("source")
-@click.option("--to", "target", required=True, help="The file to write: .parquet, .csv, .tsv, .ndjson.")
+@click.option("--to", "target", help="The file to write: .parquet, .csv, .tsv, .ndjson.")
+@click.option("--in-place", is_flag=True, help="Put the protected table in the place of SOURCE.")
 @policy_option
 @keys_option
 @passphrase_option
@@ -32,7 +34,8 @@ __all__ = ["command"]
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     source: str,
-    target: str,
+    target: str | None,
+    in_place: bool,
     policy: Path | None,
     keys: Path,
     passphrase_file: Path | None,
@@ -42,12 +45,20 @@ def command(
 ) -> int:
     """Copy SOURCE to a new file with every personal field encrypted and tagged.
 
-    SOURCE is scanned first and is not changed. Each field needs a rule in the policy that gives it a purpose and a
-    retention class; what is personal and has none stops the command before anything is written.
+    SOURCE is scanned first and, without --in-place, not changed. Each field needs a rule in the policy that gives it a
+    purpose and a retention class; what is personal and has none stops the command before anything is written.
+
+    A file of the format of SOURCE keeps its delimiter, encoding, line ends and compression. With --in-place the new
+    file takes the place of SOURCE when it is complete and on disk, with its mode and owner.
     """
-    table = only_table(source)
+    if (target is None) is not in_place:
+        raise UsageError("give one of --to TARGET and --in-place")
+    table, like = only_table(source)
     rules, chosen = required(policy, Path(source))
+    target, overwrite = target or source, overwrite or in_place
     format = connectors.check_target(target, overwrite=overwrite)
+    if in_place:
+        only_name(Path(source), format, like)
     ring, tags = Keyring.open(keys, passphrase(passphrase_file)), load_sidecar(sidecar_path(Path(source)))
     guard = Guard(rules, ring, tags=tags, detectors=chosen.detectors)
     with watching(quiet) as progress:
@@ -59,8 +70,11 @@ def command(
         return 0
     protected = guard.protect(reader, table=table.name, report=report)
     carried = carried_tags(protected.schema, Path(target).stem)
-    rows = connectors.write(protected, target, overwrite=overwrite)
+    style = table.style() if format.id == like else None
+    rows = connectors.write(protected, target, overwrite=overwrite, style=style, keep_owner=in_place)
     announce(f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}")
+    if in_place:
+        say("the plain values may survive where the file was: in backups, snapshots and blocks that are free now")
     if not format.load().capabilities.metadata:
         save_sidecar(sidecar_path(Path(target)), carried)
         announce(f"wrote the tags, which {format.id} cannot hold, to {sidecar_path(Path(target))}")

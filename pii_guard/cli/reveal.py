@@ -44,7 +44,7 @@ def command(
     that the policy does not declare, or that a field was not protected for, is refused. The new file can be read by you
     alone.
     """
-    table = only_table(source)
+    table, _ = only_table(source)
     rules = existing_policy(policy, Path(source))
     connectors.check_target(target, overwrite=overwrite)
     guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)))

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pii_guard import connectors
+from pii_guard.connectors import Format
 from pii_guard.connectors.base import Table
 from pii_guard.errors import ReadError, UsageError
 from pii_guard.model import ScanReport
 
-__all__ = ["only_table", "refuse_incomplete"]
+__all__ = ["only_name", "only_table", "refuse_incomplete"]
 
 
-def only_table(source: str) -> Table:
-    """The table of a file. Raises UsageError where there is none, or more than one."""
-    tables = list(connectors.open(source).tables())
+def only_table(source: str) -> tuple[Table, str]:
+    """The table of a file and the id of its format. Raises UsageError where there is no table, or more than one."""
+    opened = connectors.open(source)
+    tables = list(opened.tables())
     if len(tables) != 1:
         raise UsageError(f"{source}: has {len(tables)} tables; give a file with one")
-    return tables[0]
+    return tables[0], opened.format
+
+
+def only_name(path: Path, format: Format, found: str) -> None:
+    """Refuse to replace a file whose plain values would stay under another name, or whose suffix is of another format.
+
+    Raises UsageError.
+    """
+    if format.id != found:
+        raise UsageError(f"{path}: is of the format {found} under a suffix of {format.id}; use --to")
+    if path.stat().st_nlink > 1:
+        raise UsageError(f"{path}: has another name (a hard link), under which the plain values would stay; use --to")
 
 
 def refuse_incomplete(report: ScanReport, source: str, table: Table) -> None:

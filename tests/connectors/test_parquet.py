@@ -17,6 +17,7 @@ from pii_guard.connectors import parquet
 from pii_guard.connectors.base import MAX_BATCH_BYTES
 from pii_guard.connectors.parquet import ParquetSource, ParquetTable
 from pii_guard.connectors.resource import LocalFile
+from pii_guard.connectors.style import Style
 from pii_guard.errors import ReadError, UsageError
 
 CANARY = "010-9876-5432"
@@ -148,10 +149,8 @@ def test_small_batches_share_a_row_group(tmp_path: Path) -> None:
     batch = pa.record_batch({"a": ["x" * 50] * 10})
     path = tmp_path / "t.parquet"
     with path.open("wb") as file:
-        assert (
-            ParquetSource.write(pa.RecordBatchReader.from_batches(batch.schema, [batch] * 100), file, ".parquet")
-            == 1000
-        )
+        reader = pa.RecordBatchReader.from_batches(batch.schema, [batch] * 100)
+        assert ParquetSource.write(reader, file, ".parquet", Style()) == 1000
     metadata = pq.read_metadata(path)
     assert metadata.num_row_groups == 1
     assert metadata.row_group(0).column(0).compression == "ZSTD"

@@ -1,0 +1,82 @@
+"""A file written anew is like the one whose place it takes."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pii_guard import connectors
+from pii_guard.connectors.base import Table
+from pii_guard.errors import UsageError
+
+ROWS = '"이름"{0}"전화"{1}"홍길동"{0}"010-0000-0001"{1}"김, ""영""\n희"{0}""{1}'
+
+
+def only(path: Path) -> Table:
+    (table,) = connectors.open(str(path)).tables()
+    return table
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
+@pytest.mark.parametrize("eol", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_rows_keep_delimiter_encoding_and_line_ends(tmp_path: Path, encoding: str, eol: str, delimiter: str) -> None:
+    """Byte for byte, where the file was written as ours are: every string in quotes."""
+    source, target = tmp_path / "a.csv", tmp_path / "b.csv"
+    source.write_bytes(ROWS.format(delimiter, eol).encode(encoding))
+    table = only(source)
+    connectors.write(table.reader(), str(target), style=table.style())
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(("encoding", "eol"), [("utf-8", "\r\n"), ("cp949", "\n"), ("utf-8-sig", "\n")])
+def test_objects_keep_encoding_and_line_ends(tmp_path: Path, encoding: str, eol: str) -> None:
+    """The same for JSON objects."""
+    source, target = tmp_path / "a.ndjson", tmp_path / "b.ndjson"
+    source.write_bytes((f'{{"이름":"홍길동","n":1}}{eol}' * 3).encode(encoding))
+    table = only(source)
+    connectors.write(table.reader(), str(target), style=table.style())
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("codec", ["snappy", "gzip", "zstd", "brotli", "lz4", "none"])
+def test_parquet_keeps_the_codec_of_each_column(tmp_path: Path, codec: str) -> None:
+    """Nested columns, and the metadata of schema and fields, too."""
+    source, target = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    schema = pa.schema(
+        [pa.field("a", pa.string(), metadata={"x": "y"}), pa.field("b", pa.list_(pa.int64())), ("c", pa.int8())],
+        metadata={"made": "by hand"},
+    )
+    rows = pa.table([["x"] * 9, [[1, 2]] * 9, [1] * 9], schema=schema)
+    pq.write_table(rows, source, compression={"a": codec, "b.list.element": codec, "c": "snappy"})
+    table = only(source)
+    connectors.write(table.reader(), str(target), style=table.style())
+
+    def codecs_of(path: Path) -> list[str]:
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        return [group.column(number).compression for number in range(group.num_columns)]
+
+    assert codecs_of(target) == codecs_of(source)
+    assert pq.read_table(target).equals(pq.read_table(source), check_metadata=True)
+
+
+def test_what_an_encoding_does_not_have_is_refused(tmp_path: Path) -> None:
+    """Nothing is replaced by question marks, and what stood there stays."""
+    source = tmp_path / "a.csv"
+    source.write_bytes("이름\n홍길동\n".encode("cp949"))
+    style = only(source).style()
+    rows = pa.table({"이름": ["홍길동", "\U0001f600"]}).to_reader()
+    with pytest.raises(UsageError, match="the encoding of the file, cp949, does not have"):
+        connectors.write(rows, str(source), overwrite=True, style=style)
+    assert source.read_bytes() == "이름\n홍길동\n".encode("cp949")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_byte_order_mark_alone_is_a_style(tmp_path: Path) -> None:
+    """An empty file has one, too."""
+    (tmp_path / "a.ndjson").write_bytes(codecs.BOM_UTF8)
+    assert only(tmp_path / "a.ndjson").style().encoding == "utf-8-sig"
