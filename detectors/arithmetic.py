@@ -12,7 +12,6 @@ from pii_guard.engine.text import Bytes
 
 __all__ = ["luhn", "number", "real_dates", "weighted_sum"]
 
-DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)
 DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
@@ -20,7 +19,9 @@ def luhn(digits: Bytes) -> npt.NDArray[np.bool_]:
     """Which numbers pass the Luhn check (ISO/IEC 7812-1, annex B)."""
     total = np.zeros(digits.shape[1], np.uint8)  # 28 digits fit
     for place, digit in enumerate(digits[::-1]):
-        total += DOUBLED[digit] if place % 2 else digit
+        total += digit
+        if place % 2:  # doubled, and 9 less where that has two digits
+            total += digit - np.uint8(9) * (digit > 4)
     passes: npt.NDArray[np.bool_] = total % 10 == 0
     return passes
 
@@ -37,7 +38,8 @@ def number(digits: Bytes) -> npt.NDArray[np.int64]:
     """The value of up to 18 digits."""
     value = np.zeros(digits.shape[1], np.int64)
     for digit in digits:
-        value = value * 10 + digit
+        value *= 10
+        value += digit
     return value
 
 
@@ -45,9 +47,11 @@ def real_dates(
     year: npt.NDArray[np.int64], month: npt.NDArray[np.int64], day: npt.NDArray[np.int64], latest: datetime.date
 ) -> npt.NDArray[np.bool_]:
     """Which dates exist and are not after `latest` (Gregorian calendar)."""
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     inside = (month >= 1) & (month <= 12)
-    last = DAYS[np.where(inside, month, 0)] - ((month == 2) & ~leap)
+    last = DAYS.take(np.where(inside, month, 0))
     reached = year * 10_000 + month * 100 + day <= latest.year * 10_000 + latest.month * 100 + latest.day
     real: npt.NDArray[np.bool_] = inside & (day >= 1) & (day <= last) & reached
+    leap_days = np.flatnonzero(real & (month == 2) & (day == 29))  # few, and divisions are slow
+    year = year[leap_days]
+    real[leap_days] = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     return real

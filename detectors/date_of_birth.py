@@ -59,6 +59,8 @@ class DateOfBirth:
 
     def candidates(self, tokens: Tokens) -> Index:
         index = tokens.with_shape(CODES)
+        if not len(index):
+            return index
         before, after = tokens.before[index], tokens.after[index]
         alone = ~(in_letters(before) | (in_letters(after) & (after != ord("T"))))
         index = index[alone]

@@ -45,10 +45,12 @@ Century = npt.NDArray[np.int64]
 def candidates(tokens: Tokens, century: Century) -> Index:
     """Numbers of the shape whose seventh digit belongs to the kind."""
     index = tokens.with_shape(CODES)
+    if not len(index):
+        return index
     seventh = tokens.start[index] + 6
     grouped = tokens.shape[index] == GROUPED
     seventh[grouped] = tokens.group_start[tokens.mark[index[grouped]] + 1]
-    found: Index = index[century[tokens.text.data[seventh] - 48] > 0]
+    found: Index = index[century.take(tokens.text.data.take(seventh) - 48) > 0]
     return found
 
 

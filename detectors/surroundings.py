@@ -41,17 +41,21 @@ def in_letters(touching: Bytes) -> npt.NDArray[np.bool_]:
 
 def starting(tokens: Tokens, index: Index, prefixes: npt.NDArray[np.bool_]) -> Index:
     """The tokens at `index` whose first two digits are among `prefixes` (a table of 100); they must be in one group."""
-    start = tokens.start[index]
-    first, second = tokens.text.data[start] - 48, tokens.text.data[start + 1] - 48
-    found: Index = index[prefixes[first * 10 + second]]
+    if not len(index):
+        return index
+    start, data = tokens.start[index], tokens.text.data
+    first, second = data.take(start) - 48, data.take(start + 1) - 48
+    found: Index = index[prefixes.take(first * 10 + second)]
     return found
 
 
 def touches(tokens: Tokens, index: Index, letters: bytes) -> npt.NDArray[np.bool_]:
     """Which tokens have one of `letters` directly before or behind them."""
-    wanted = np.zeros(256, np.bool_)
-    wanted[list(letters)] = True
-    return wanted[tokens.before[index]] | wanted[tokens.after[index]]
+    before, after = tokens.before[index], tokens.after[index]
+    found = np.zeros(len(index), np.bool_)
+    for letter in letters:  # a few comparisons are faster than looking each byte up
+        found |= (before == letter) | (after == letter)
+    return found
 
 
 def beside_letters(tokens: Tokens, index: Index) -> npt.NDArray[np.bool_]:

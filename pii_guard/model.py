@@ -66,6 +66,10 @@ class Protection(enum.StrEnum):
     """Values in more than one of these states."""
 
 
+_HIDDEN = re.compile(r"[0-9A-Za-z\x80-\U0010ffff]")
+"""What a mask replaces by stars: letters and digits, and whatever is not ASCII."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of personal data. `id` is a promise: stable, never reused.
@@ -94,10 +98,10 @@ class Kind:
         if len(alnum) <= 2 * (first + last):  # too short for a part of it to say nothing
             first = last = 0
         shown = {*alnum[:first], *(alnum[-last:] if last else ())}
-        return "".join(
-            char if position in shown or not (char.isalnum() or ord(char) > 0x7F) else "*"
-            for position, char in enumerate(value)
-        )
+        masked = list(_HIDDEN.sub("*", value))
+        for position in shown:
+            masked[position] = value[position]
+        return "".join(masked)
 
 
 _PLAIN_SEGMENT = re.compile(r"[^\s.\[\]{}\"%:\x00-\x1f\x7f-\x9f]+")

@@ -18,22 +18,28 @@ __all__ = ["tally", "tally_values"]
 
 def tally(text: Text, hits: Hits, kind: Kind, counts: npt.NDArray[np.int64] | None) -> KindTally:
     """The hits of one kind in one text as counts of values; `counts` says how often each value occurs."""
-    best = np.zeros(len(text), np.int8)
-    for level in range(WEAK, Confidence.CERTAIN + 1):
-        best[hits.row[hits.confidence == level]] = level + 1
-    weights = np.ones(len(text), np.int64) if counts is None else counts
-    levels = np.bincount(best, weights=weights, minlength=5).astype(np.int64)
-    passed = np.zeros(len(text), np.bool_)
-    passed[hits.row[hits.checked]] = True
-    filled = np.zeros(len(text), np.bool_)
-    filled[hits.row[_fills(text, hits) & (hits.confidence > WEAK)]] = True
+    best = np.full(len(text), WEAK - 1, np.int8)
+    if (hits.row[1:] > hits.row[:-1]).all():  # one hit a value, as in columns of the kind
+        best[hits.row] = hits.confidence
+    else:
+        for level in range(WEAK, Confidence.CERTAIN + 1):
+            best[hits.row[hits.confidence == level]] = level
+
+    def values(which: npt.NDArray[np.bool_]) -> int:
+        return int(np.count_nonzero(which) if counts is None else counts[which].sum())
+
+    def values_with(which: npt.NDArray[np.bool_]) -> int:
+        marked = np.zeros(len(text), np.bool_)
+        marked[hits.row[which]] = True
+        return values(marked)
+
     return KindTally(
-        possible=int(levels[2]),
-        likely=int(levels[3]),
-        certain=int(levels[4]),
-        whole=int(weights[filled].sum()),
-        shaped=int(levels[1:].sum()),
-        checked=int(weights[passed].sum()),
+        possible=values(best == Confidence.POSSIBLE),
+        likely=values(best == Confidence.LIKELY),
+        certain=values(best == Confidence.CERTAIN),
+        whole=values_with(_fills(text, hits) & (hits.confidence > WEAK)),
+        shaped=values(best >= WEAK),
+        checked=values_with(hits.checked),
         samples=_samples(text, hits, kind),
     )
 
@@ -76,15 +82,17 @@ def _fills(text: Text, hits: Hits) -> npt.NDArray[np.bool_]:
     """Which hits are all of their value, but for white space around."""
     first, last = text.offsets[hits.row], text.offsets[hits.row + 1]
     fills: npt.NDArray[np.bool_] = (hits.start == first) & (hits.end == last)
-    data = text.data  # white space at every edge where the hit is not
-    blank_front = (hits.start == first) | (WHITE[data[first]] & WHITE[data[hits.start - 1]])
-    blank_back = (hits.end == last) | (WHITE[data[last - 1]] & WHITE[data[np.minimum(hits.end, len(data) - 1)]])
-    near = np.flatnonzero(~fills & blank_front & blank_back)
+    rest = np.flatnonzero(~fills)
+    first, last, start, end, data = first[rest], last[rest], hits.start[rest], hits.end[rest], text.data
+    # white space at every edge where the hit is not
+    blank_front = (start == first) | (WHITE[data[first]] & WHITE[data[start - 1]])
+    blank_back = (end == last) | (WHITE[data[last - 1]] & WHITE[data[np.minimum(end, len(data) - 1)]])
+    near = np.flatnonzero(blank_front & blank_back)
     if not len(near):
         return fills
     solid = np.r_[0, np.cumsum(~WHITE[text.data])]  # solid[i]: bytes before i that are not white space
-    outside = (solid[hits.start[near]] - solid[first[near]]) + (solid[last[near]] - solid[hits.end[near]])
-    fills[near[outside == 0]] = True
+    outside = (solid[start[near]] - solid[first[near]]) + (solid[last[near]] - solid[end[near]])
+    fills[rest[near[outside == 0]]] = True
     return fills
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pii_guard.engine.text import Bytes, Index, Origin, Text
+from pii_guard.engine.text import Bytes, Index, Origin, Text, scratch
 
 __all__ = ["fold"]
 
@@ -43,8 +43,11 @@ def fold(text: Text) -> Text:
     data = text.data
     if not len(data) or int(data.max()) < LEADS[0]:
         return text
-    lead = np.less_equal(np.subtract(data, LEADS[0]), LEADS[1] - LEADS[0])
-    np.logical_or(lead, data == LEADS[2], out=lead)
+    lead, last = scratch(2, len(data))
+    above = np.subtract(data, LEADS[0], out=last.view(np.uint8))
+    np.less_equal(above, LEADS[1] - LEADS[0], out=lead)
+    np.equal(data, LEADS[2], out=last)
+    np.logical_or(lead, last, out=lead)
     place = np.flatnonzero(lead)
     if not len(place):
         return text

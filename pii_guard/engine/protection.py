@@ -203,9 +203,10 @@ def _masked(text: Text) -> Iterator[tuple[str, Index]]:
         # one star hides a syllable of a name; elsewhere it is a footnote or a product
         rows = rows[(stars[rows] >= 2) | (text.data[text.offsets[rows]] >= HANGUL)]
         yield MASKED, rows[matching(as_strings(text.take(rows)), "|".join(STARRED), rf".*{WHOLE_NUMBER}.*")]
-    rows = np.flatnonzero(PROBE[np.minimum(lengths, len(PROBE) - 1)] >= 0)
+    probe = PROBE.take(lengths, mode="clip")
+    rows = np.flatnonzero(probe >= 0)
     if len(rows):
-        rows = rows[FILLER[text.data[text.offsets[rows] + PROBE[lengths[rows]]]]]
+        rows = rows[FILLER.take(text.data.take(text.offsets[rows] + probe[rows]))]
     if len(rows):
         hangul = text.data[text.offsets[rows]] >= HANGUL
         rows = rows[hangul == np.isin(lengths[rows], NAME_LENGTHS)]

@@ -57,6 +57,7 @@ class Text:
     offsets: Index = field(repr=False)
     origin: Origin | None = field(default=None, repr=False)
     _begins: list[npt.NDArray[np.bool_]] = field(default_factory=list, compare=False, repr=False)
+    _first: list[Bytes] = field(default_factory=list, compare=False, repr=False)
 
     def original(self, start: Index, end: Index) -> tuple[Index, Index]:
         """Spans of this text as spans of the text that it was folded from."""
@@ -71,6 +72,13 @@ class Text:
             begins[self.offsets] = True
             self._begins.append(begins)
         return self._begins[0]
+
+    def first_bytes(self) -> Bytes:
+        """The first byte of every value; any byte for an empty one. Made once."""
+        if not self._first:
+            empty = np.zeros(len(self), np.uint8)
+            self._first.append(self.data.take(self.offsets[:-1], mode="clip") if len(self.data) else empty)
+        return self._first[0]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -88,13 +96,10 @@ class Text:
         return cls(data[offsets[0] : offsets[-1]], offsets - offsets[0])
 
     def take(self, rows: Index) -> Text:
-        """The values at `rows` (ascending), copied."""
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        source = np.repeat(starts - offsets[:-1], lengths)
-        source += np.arange(offsets[-1])
-        return Text(self.data[source], offsets)
+        """The values at `rows`, copied."""
+        pieces = [None, pa.py_buffer(self.offsets), pa.py_buffer(self.data)]
+        values = pa.Array.from_buffers(pa.large_binary(), len(self), pieces)
+        return Text.of(values.take(pa.array(rows, pa.int64())))
 
     def chunks(self) -> Iterator[tuple[int, Text]]:
         """(first row, text) pieces of about 1 MiB, cut between values."""

@@ -193,14 +193,16 @@ class Tokens:
         lengths = groups(code)
         total = sum(lengths) if count is None else count
         out = np.empty((total, len(index)), np.uint8)
-        place = 0
+        place, mark = 0, self.mark[index]
         for number, length in enumerate(lengths):
-            begin = self.group_start[self.mark[index] + number]
-            for step in range(min(length, total - place)):
-                np.subtract(self.text.data[begin + step], 48, out=out[place])
+            position = self.group_start[mark + number]
+            for _ in range(min(length, total - place)):
+                np.take(self.text.data, position, out=out[place], mode="clip")
+                position += 1
                 place += 1
             if place == total:
                 break
+        out -= ord("0")
         return out
 
     def slices(self, index: Index) -> pa.Array:
@@ -224,9 +226,11 @@ def by_shape(codes: npt.NDArray[np.int64]) -> dict[int, Index]:
     found: dict[int, Index] = {}
     rest = np.arange(len(codes))
     while len(rest) and len(found) < FEW_SHAPES:
-        same = codes == codes[rest[0]] if not found else codes[rest] == codes[rest[0]]
-        found[int(codes[rest[0]])] = rest[same]
-        rest = rest[~same]
+        code = int(codes[rest[0]])
+        same = (codes[rest] if found else codes) == code
+        if same.all():
+            return {**found, code: rest}
+        found[code], rest = rest[same], rest[~same]
     if len(rest):
         ordered = rest[np.argsort(codes[rest], kind="stable")]
         edges = np.flatnonzero(np.diff(codes[ordered])) + 1
