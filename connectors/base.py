@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
@@ -25,11 +25,14 @@ __all__ = [
     "MAX_BATCH_ROWS",
     "UNPARSED",
     "Capabilities",
+    "EmptyTable",
     "FileSource",
     "FileTable",
     "OutOfScope",
     "Source",
     "Table",
+    "bounded",
+    "check_names",
     "empty_batch",
     "os_reason",
     "reading",
@@ -135,6 +138,16 @@ class FileTable(Table):
         self.name = resource.stem
 
 
+class EmptyTable(FileTable):
+    """What a file of no bytes holds, in a format whose files say which tables they have: no columns, no rows."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        yield from ()
+
+    def reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(pa.schema([]), [])
+
+
 class FileSource(Source):
     """A file with one table. A subclass names its format and its table, and says how to write if it can."""
 
@@ -158,6 +171,20 @@ class FileSource(Source):
         Raises UsageError for a column whose type the format cannot hold, before anything is written.
         """
         raise NotImplementedError
+
+
+def bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """`batch` in slices of at most MAX_BATCH_ROWS rows and about MAX_BATCH_BYTES; nothing if it has no rows."""
+    step = max(batch.num_rows * MAX_BATCH_BYTES // max(batch.nbytes, MAX_BATCH_BYTES), 1)
+    for start in range(0, batch.num_rows, min(step, MAX_BATCH_ROWS)):
+        yield batch.slice(start, min(step, MAX_BATCH_ROWS))
+
+
+def check_names(fields: Iterable[pa.Field[Any]]) -> None:
+    """Raises UnicodeDecodeError where the name of a field, however deep, is no UTF-8: damage that pyarrow lets pass."""
+    for field in fields:
+        _ = field.name
+        check_names(field.type.field(number) for number in range(field.type.num_fields))
 
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
@@ -193,5 +220,5 @@ def reading(source: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ReadError(source, os_reason(error)) from None
-    except (pa.ArrowException, MemoryError) as error:
+    except (pa.ArrowException, MemoryError, UnicodeDecodeError) as error:
         raise ReadError(source, f"it could not be read or is damaged ({type(error).__name__})") from None

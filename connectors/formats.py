@@ -78,6 +78,26 @@ _JSON = Format(
     "pii_guard.connectors.json_document:JsonSource",
     "a JSON document: an array of rows, or one object",
 )
+_ARROW = Format(
+    "arrow",
+    (".arrow", ".arrows", ".feather", ".ipc"),
+    "pii_guard.connectors.ipc:IpcSource",
+    "Arrow IPC files and streams, Feather",
+)
+_ORC = Format("orc", (".orc",), "pii_guard.connectors.orc:OrcSource", "Apache ORC, with its types")
+_AVRO = Format("avro", (".avro",), "pii_guard.connectors.avro:AvroSource", "Avro container files, with their types")
+_WORKBOOK = Format(
+    "workbook",
+    (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+    "pii_guard.connectors.workbook:WorkbookSource",
+    "Excel and OpenDocument workbooks; each sheet is a table",
+)
+_SQLITE = Format(
+    "sqlite",
+    (".sqlite", ".sqlite3", ".db"),
+    "pii_guard.connectors.sqlite:SqliteSource",
+    "SQLite databases; nothing is written beside them",
+)
 _TEXT = Format(
     "text",
     (
@@ -100,7 +120,7 @@ _TEXT = Format(
     "the lines of any text file",
 )
 
-FORMATS = (_CSV, _PARQUET, _NDJSON, _JSON, _TEXT)
+FORMATS = (_CSV, _PARQUET, _NDJSON, _JSON, _ARROW, _ORC, _AVRO, _WORKBOOK, _SQLITE, _TEXT)
 """What can be read. A file of none of these suffixes is read as text unless it is binary."""
 
 _BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
@@ -123,26 +143,34 @@ CONTAINERS = {
 }
 """What files begin with that hold others. A name alone makes no container."""
 
+_KNOWN_BY_CONTENT = (_WORKBOOK, _SQLITE)
+"""Formats whose suffixes say nothing: HTML and CSV are often called .xls, and any database .db."""
+
+_MAGIC = {
+    re.compile(rb"Obj\x01"): _AVRO,
+    re.compile(rb"SQLite format 3\0"): _SQLITE,
+    re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"): _WORKBOOK,  # or another document of old Office, as it will say
+    re.compile(rb"ARROW1\0\0"): _ARROW,
+    re.compile(rb"\xff{4}(?s:..)\0\0"): _ARROW,  # a stream: a mark, and the length of its schema
+}
+
 # Binary formats that hold records or documents: saying "clean" without having read them would be a lie.
 _DOCUMENTS = {
     b"%PDF-": "a PDF document",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Office or HWP document",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a RAR archive",
     b"\x04\x22\x4d\x18": "an lz4 file",
     b"\x1f\x9d": "a file of the old compress",
-    b"SQLite format 3\0": "an SQLite database",
-    b"Obj\x01": "an Avro file",
-    b"ARROW1\0\0": "an Arrow file",
+    b"FEA1": "a Feather file of version 1",
     b"PGDMP": "a PostgreSQL dump in the custom format",
 }
+
+_ZIPPED_WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin")
 
 # Zip archives that are documents, by a file that each of them has.
 _ZIPPED_DOCUMENTS = {
     "word/document.xml": "a Word document",
     "ppt/presentation.xml": "a PowerPoint document",
-    "xl/workbook.xml": "an Excel workbook",
-    "xl/workbook.bin": "an Excel workbook",
     "Contents/content.hpf": "an HWPX document",
     "META-INF/manifest.xml": "an OpenDocument file",
 }
@@ -169,6 +197,11 @@ def identify(resource: Resource) -> Format | Container | Unreadable:
     head = resource.head()
     if head[:4] in (b"PAR1", b"PARE") and _tail(resource, 4) == head[:4]:
         return _PARQUET
+    if head.startswith(b"ORC") and _tail(resource, 4).startswith(b"ORC"):
+        return _ORC
+    for pattern, format in _MAGIC.items():
+        if pattern.match(head):
+            return format
     for magic, what in _DOCUMENTS.items():
         if head.startswith(magic):
             return Unreadable(f"{what}, which no connector reads yet", in_scope=True)
@@ -177,18 +210,27 @@ def identify(resource: Resource) -> Format | Container | Unreadable:
             return _zipped(container, resource) if container.id == "zip" else container
     if resource.suffix in _BY_SUFFIX:
         format = _BY_SUFFIX[resource.suffix]
-        return _NDJSON if format is _JSON and _starts_with_object_line(head) else format
+        if format not in _KNOWN_BY_CONTENT or not head:
+            return _NDJSON if format is _JSON and _starts_with_object_line(head) else format
     head = head[:_SNIFFED]
     is_wide = head.startswith(tuple(BYTE_ORDER_MARKS))
     if resource.suffix in _BINARY_SUFFIXES or (b"\0" in head and not is_wide):
         return Unreadable("binary", in_scope=False)
-    return _TEXT if resource.suffix or is_wide else _sniffed(head)
+    sniffed = not resource.suffix or _BY_SUFFIX.get(resource.suffix) is _WORKBOOK
+    return _sniffed(head) if sniffed and not is_wide else _TEXT
 
 
-def _zipped(archive: Container, resource: Resource) -> Container | Unreadable:
+def _zipped(archive: Container, resource: Resource) -> Container | Format | Unreadable:
     names = _imported(_ARCHIVE + "zip_names")(resource)
+    if names.intersection(_ZIPPED_WORKBOOKS) or ("content.xml" in names and _is_spreadsheet(resource)):
+        return _WORKBOOK
     what = next((what for name, what in _ZIPPED_DOCUMENTS.items() if name in names), None)
     return Unreadable(f"{what}, which no connector reads yet", in_scope=True) if what else archive
+
+
+def _is_spreadsheet(resource: Resource) -> bool:
+    """Whether an OpenDocument file is one: its type stands in front, uncompressed."""
+    return b"application/vnd.oasis.opendocument.spreadsheet" in resource.head()[:200]
 
 
 def _tail(resource: Resource, size: int) -> bytes:

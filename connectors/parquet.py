@@ -16,6 +16,8 @@ from pii_guard.connectors.base import (
     Capabilities,
     FileSource,
     FileTable,
+    bounded,
+    check_names,
     empty_batch,
     reading,
 )
@@ -45,6 +47,7 @@ class ParquetTable(FileTable):
         super().__init__(resource)
         with self._open() as file:
             self.row_count = file.metadata.num_rows if file else 0
+            check_names(file.schema_arrow if file else ())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = 0
@@ -53,7 +56,7 @@ class ParquetTable(FileTable):
             for batch in _batches(file) if file else ():
                 done += batch.num_rows
                 self.bytes_read = size * done // max(file.metadata.num_rows, 1) if file else 0
-                yield from _split(batch)
+                yield from bounded(batch)
             self.bytes_read = size
             if file and not done:
                 yield empty_batch(file.schema_arrow)
@@ -114,13 +117,6 @@ def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     rows = MAX_BATCH_BYTES * metadata.num_rows // max(size, 1)
     yield from file.iter_batches(batch_size=min(max(rows, 1), MAX_BATCH_ROWS))
-
-
-def _split(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Slices of at most MAX_BATCH_BYTES: Parquet's own sizes say nothing of a value that a dictionary repeats."""
-    step = max(batch.num_rows * MAX_BATCH_BYTES // max(batch.nbytes, MAX_BATCH_BYTES), 1)
-    for start in range(0, batch.num_rows, step):
-        yield batch.slice(start, step)
 
 
 class ParquetSource(FileSource):

@@ -134,6 +134,9 @@ class Stream(Resource):
         return self._size
 
     def head(self) -> bytes:
+        if self._copy is not None:
+            with self.open_seekable() as file:
+                return file.read(HEAD)
         if self._begun is None:
             self._begun = self._fresh()
         return self._begun.peek(HEAD)[:HEAD]

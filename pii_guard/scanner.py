@@ -235,6 +235,7 @@ def _scan_source(
     rows: int,
 ) -> ScanReport:
     parts = [ScanReport(coverage=Coverage(sources=1))]
+    failed: dict[str, None] = {}  # each reason once
     try:
         for table in source.tables():
             with_comments = comments and source.capabilities.comments
@@ -244,15 +245,21 @@ def _scan_source(
                     counted.add(batch)
                     if progress is not None:
                         progress(Progress(shown, rows + counted.rows, table.position(), table.size))
+            except PiiGuardError as error:  # one table that breaks costs no other
+                failed[_reason(error)] = None
             finally:  # what was read before it broke stays in the report
                 parts.append(_report(counted, sources=0, unparsed=table.unparsed))
                 rows += counted.rows
     except CustomKindError:  # the policy is broken, not the source
         raise
     except PiiGuardError as error:
-        reason = error.reason if isinstance(error, ReadError) else str(error)
-        parts.append(ScanReport(not_examined=(NotExamined(shown, safe_text(reason)),)))
-    return merge(*parts, detectors=detectors)
+        failed[_reason(error)] = None
+    unread = ScanReport(not_examined=tuple(NotExamined(shown, reason) for reason in failed))
+    return merge(*parts, unread, detectors=detectors)
+
+
+def _reason(error: PiiGuardError) -> str:
+    return safe_text(error.reason if isinstance(error, ReadError) else str(error))
 
 
 def merge(*reports: ScanReport, detectors: Sequence[Detector] | None = None) -> ScanReport:

@@ -279,7 +279,7 @@ class Exploding:
 def duckdb_cast() -> Any:
     import duckdb
 
-    return duckdb.sql(f"select cast(phone as integer) from (values ('{PHONE}'), ('{EMAIL}')) as t(phone)")  # noqa: S608
+    return duckdb.sql(f"select cast(phone as integer) from (values ('{PHONE}'), ('{EMAIL}')) as t(phone)")
 
 
 def pandas_mixed() -> Any:

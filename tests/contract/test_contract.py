@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import fastavro
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather, orc
 
 from pii_guard import connectors
 from pii_guard.connectors import FORMATS, OutOfScope, Source, Table
@@ -60,8 +64,7 @@ def make_tsv(path: Path, rows: Rows, columns: list[str]) -> None:
 
 
 def make_parquet(path: Path, rows: Rows, columns: list[str]) -> None:
-    schema = pa.schema([(name, pa.string()) for name in columns])
-    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    pq.write_table(table_from(rows, columns), path)
 
 
 def make_ndjson(path: Path, rows: Rows, columns: list[str]) -> None:
@@ -70,6 +73,51 @@ def make_ndjson(path: Path, rows: Rows, columns: list[str]) -> None:
 
 def make_json(path: Path, rows: Rows, columns: list[str]) -> None:
     path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def table_from(rows: Rows, columns: list[str]) -> pa.Table:
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in columns]))
+
+
+def make_feather(path: Path, rows: Rows, columns: list[str]) -> None:
+    feather.write_feather(table_from(rows, columns), str(path), chunksize=1000)
+
+
+def make_stream(path: Path, rows: Rows, columns: list[str]) -> None:
+    table = table_from(rows, columns)
+    with path.open("wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def make_orc(path: Path, rows: Rows, columns: list[str]) -> None:
+    orc.write_table(table_from(rows, columns), path)
+
+
+def make_avro(path: Path, rows: Rows, columns: list[str]) -> None:
+    fields = [{"name": name, "type": ["null", "string"]} for name in columns]
+    schema = fastavro.parse_schema({"type": "record", "name": "row", "fields": fields})
+    with path.open("wb") as file:
+        fastavro.writer(file, schema, rows, "deflate")
+
+
+def make_xlsx(path: Path, rows: Rows, columns: list[str]) -> None:
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("고객")
+    sheet.append(columns)
+    for row in rows:
+        sheet.append(list(row.values()))
+    book.save(path)
+
+
+def make_sqlite(path: Path, rows: Rows, columns: list[str]) -> None:
+    names = ", ".join(f'"{name}"' for name in columns)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f'CREATE TABLE "고객" ({names})')
+        values = ", ".join(f":{number}" for number in range(len(columns)))
+        database.executemany(
+            f'INSERT INTO "고객" VALUES ({values})',
+            ({str(number): row[name] for number, name in enumerate(columns)} for row in rows),
+        )
 
 
 def make_text(path: Path, rows: Rows, columns: list[str]) -> None:
@@ -82,6 +130,12 @@ CASES = [
     Case(".parquet", make_parquet),
     Case(".ndjson", make_ndjson),
     Case(".json", make_json),
+    Case(".feather", make_feather),
+    Case(".arrows", make_stream),
+    Case(".orc", make_orc),
+    Case(".avro", make_avro, ("phone", "memo")),
+    Case(".xlsx", make_xlsx),
+    Case(".sqlite", make_sqlite),
     Case(".txt", make_text, ("text",)),
 ]
 
@@ -181,7 +235,7 @@ def test_no_rows(case: Case, tmp_path: Path) -> None:
     table = only_table(opened(path))
     assert rows_of(table.batches()) == []
     assert rows_of(table.reader()) == []
-    says_columns = {".csv", ".tsv", ".parquet"}
+    says_columns = {".csv", ".tsv", ".parquet", ".feather", ".arrows", ".orc", ".avro", ".xlsx", ".sqlite"}
     if case.suffix in says_columns:
         assert [batch.schema.names for batch in table.batches()] == [list(case.columns)]
         assert table.reader().schema.names == list(case.columns)
