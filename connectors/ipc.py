@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pii_guard.connectors.base import Capabilities, FileSource, FileTable, bounded, check_names, empty_batch, reading
+from pii_guard.connectors.style import Style
 from pii_guard.errors import ReadError
 
 __all__ = ["FILE_MAGIC", "IpcSource", "IpcTable"]
 
 FILE_MAGIC = b"ARROW1\0\0"
+_STREAM = ".arrows"
 
 
 class IpcTable(FileTable):
@@ -70,5 +74,31 @@ class IpcSource(FileSource):
     """An Arrow file or stream."""
 
     format = "arrow"
-    capabilities = Capabilities(typed=True, nested=True, metadata=True, row_count=False, writable=False)
+    capabilities = Capabilities(typed=True, nested=True, metadata=True, row_count=False, writable=True)
     table = IpcTable
+
+    @staticmethod
+    def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str, style: Style) -> int:
+        codec = style.compression if isinstance(style.compression, str) else "zstd"
+        options = pa.ipc.IpcWriteOptions(compression=codec, emit_dictionary_deltas=True)
+        make = pa.ipc.new_stream if suffix == _STREAM else pa.ipc.new_file
+        rows, known = 0, dict[int, pa.Array]()
+        with make(file, reader.schema, options=options) as writer:
+            for batch in reader:
+                writer.write_batch(_growing(batch, known))
+                rows += batch.num_rows
+        return rows
+
+
+def _growing(batch: pa.RecordBatch, known: dict[int, pa.Array]) -> pa.RecordBatch:
+    """`batch` with dictionaries that begin with those of the batches before: a file cannot replace a dictionary."""
+    columns = list(batch.columns)
+    for place, column in enumerate(columns):
+        if not isinstance(column, pa.DictionaryArray):
+            continue
+        before = known.get(place, column.dictionary.slice(0, 0))
+        new = column.dictionary.filter(pc.invert(pc.is_in(column.dictionary, before)))
+        known[place] = pa.concat_arrays([before, new.unique()])
+        indices = pc.index_in(column.dictionary, known[place]).take(column.indices).cast(column.type.index_type)
+        columns[place] = pa.DictionaryArray.from_arrays(indices, known[place], ordered=column.type.ordered)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

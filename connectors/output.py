@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pii_guard.batches import ArrowData, normalise
 from pii_guard.connectors.base import os_reason
 from pii_guard.connectors.formats import FORMATS, Format, format_for_suffix
 from pii_guard.connectors.style import Style
@@ -18,26 +19,29 @@ __all__ = ["check_target", "write"]
 
 
 def write(
-    reader: pa.RecordBatchReader,
-    target: str,
+    data: ArrowData,
+    target: str | os.PathLike[str],
     *,
     overwrite: bool = False,
     private: bool = False,
     style: Style | None = None,
     keep_owner: bool = False,
 ) -> int:
-    """Write all rows of `reader` to the file `target`, in the format of its suffix; return their number.
+    """Write all rows of `data` to the file `target`, in the format of its suffix; return their number.
+
+    `data` is anything that `pii_guard.batches.normalise` takes; a RecordBatchReader is written as it is.
 
 
     The rows go to a temporary file in the same directory, which takes the place of `target` when it is complete and on
-    disk. Whatever happens before that, Ctrl-C and errors of `reader` included, leaves what stood there untouched.
+    disk. Whatever happens before that, Ctrl-C and errors of `data` included, leaves what stood there untouched.
     A new file that is `private` can be read by its owner alone. `style` is that of another file of the format
     (`Table.style`). `keep_owner`: the file goes on belonging to whom it belonged.
     Raises UsageError for an unknown suffix or a column that the format cannot hold, TargetError if `target` exists (and
     not `overwrite`) or has no directory, WriteError if the file cannot be written.
     """
+    target = os.fspath(target)
     format = check_target(target, overwrite=overwrite)
-    path = Path(target)
+    path, reader = Path(target), data if isinstance(data, pa.RecordBatchReader) else normalise(data)
     try:
         mode = 0o600 if private and not path.exists() else None
         free = partial(_still_free, path, target, overwrite)

@@ -25,7 +25,7 @@ class Style:
     encoding: str = "utf-8"
     """Of a text file, as Python names it; `utf-8-sig` and `utf-16` begin with a byte order mark."""
     compression: str | Mapping[str, str] = "zstd"
-    """Of a binary file: one codec, or one for each column."""
+    """Of a binary file: one codec, or one for each column. Arrow files do not tell theirs."""
 
 
 def text_style(head: bytes) -> Style:

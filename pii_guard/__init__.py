@@ -5,6 +5,7 @@ The public names load on first use, so that `import pii_guard` costs nothing.
     report = pii_guard.scan("customers.csv")            # or a data frame, a table, a reader
     spans = pii_guard.find(["연락처 010-1234-5678"])
     guard = pii_guard.Guard("pii-guard.toml", "pii-guard-keys")
+    pii_guard.write(guard.protect(table, table="customers"), "customers.parquet")
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pii_guard.connectors.output import write
     from pii_guard.errors import PiiGuardError
     from pii_guard.finder import find
     from pii_guard.guard import Guard
@@ -32,6 +34,7 @@ __all__ = [
     "__version__",
     "find",
     "scan",
+    "write",
 ]
 
 __version__ = "0.1.0"
@@ -47,6 +50,7 @@ _HOMES = {
     "Tag": "model",
     "find": "finder",
     "scan": "scanner",
+    "write": "connectors.output",
 }
 
 

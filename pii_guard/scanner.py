@@ -245,12 +245,14 @@ def _scan_source(
                     counted.add(batch)
                     if progress is not None:
                         progress(Progress(shown, rows + counted.rows, table.position(), table.size))
+            except CustomKindError:  # the policy is broken, not the table
+                raise
             except PiiGuardError as error:  # one table that breaks costs no other
                 failed[_reason(error)] = None
             finally:  # what was read before it broke stays in the report
                 parts.append(_report(counted, sources=0, unparsed=table.unparsed))
                 rows += counted.rows
-    except CustomKindError:  # the policy is broken, not the source
+    except CustomKindError:
         raise
     except PiiGuardError as error:
         failed[_reason(error)] = None

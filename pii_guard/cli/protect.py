@@ -24,7 +24,7 @@ __all__ = ["command"]
 
 @click.command("protect")
 @click.argument("source")
-@click.option("--to", "target", help="The file to write: .parquet, .csv, .tsv, .ndjson.")
+@click.option("--to", "target", help="The file to write: .parquet, .arrow, .csv, .tsv, .ndjson.")
 @click.option("--in-place", is_flag=True, help="Put the protected table in the place of SOURCE.")
 @policy_option
 @keys_option

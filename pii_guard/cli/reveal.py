@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 @click.command("reveal")
 @click.argument("source")
-@click.option("--to", "target", required=True, help="The file to write: .parquet, .csv, .tsv, .ndjson.")
+@click.option("--to", "target", required=True, help="The file to write: .parquet, .arrow, .csv, .tsv, .ndjson.")
 @click.option("--purpose", required=True, help="What the data is needed for; the policy must declare it.")
 @click.option("--actor", help="Who asks, for the access record; by default the account of the operating system.")
 @click.option("--task", default="reveal", show_default=True, help="What is being done, for the access record.")

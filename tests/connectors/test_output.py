@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import polars
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pii_guard
 from pii_guard import connectors
 from pii_guard.errors import PiiGuardError, ReadError, TargetError, UsageError, WriteError
 
-SUFFIXES = [".csv", ".tsv", ".parquet", ".ndjson", ".jsonl"]
+SUFFIXES = [".csv", ".tsv", ".parquet", ".ndjson", ".jsonl", ".arrow", ".arrows"]
 BATCH = pa.record_batch({"phone": ["010-0000-0001", "", None], "memo": ['a"b', "x\r\ny", " "]})
 CANARY = "010-9876-5432"
 
@@ -148,7 +150,7 @@ def test_link_is_followed(target: Path) -> None:
 def test_targets_that_are_none(tmp_path: Path) -> None:
     """An unknown suffix, a missing directory, a directory: each is one clear line, and nothing is written."""
     for name, error, message in (
-        ("out.xlsx", UsageError, r"known are \.csv, \.tsv, .*\.parquet, .*\.ndjson, \.jsonl$"),
+        ("out.xlsx", UsageError, r"known are \.csv, \.tsv, .*\.parquet, .*\.ndjson, .*\.ipc$"),
         ("out", UsageError, "known are"),
         ("out.txt", UsageError, "known are"),
         ("none/out.csv", TargetError, "its directory does not exist$"),
@@ -225,3 +227,11 @@ def test_invalid_text_is_an_error_without_it(tmp_path: Path) -> None:
     with pytest.raises(PiiGuardError) as caught:
         connectors.write(reader_of(batch), str(tmp_path / "out.jsonl"))
     assert CANARY not in repr(caught.value)
+
+
+def test_what_is_written_is_what_frames_hold(target: Path) -> None:
+    """The public function takes tables, frames and lists of dicts, and paths of either kind."""
+    for data in (pa.table({"a": ["x", "y"]}), [{"a": "x"}, {"a": "y"}], polars.DataFrame({"a": ["x", "y"]})):
+        assert pii_guard.write(data, target, overwrite=True) == 2
+        (table,) = connectors.open(str(target)).tables()
+        assert table.reader().read_all().to_pydict() == {"a": ["x", "y"]}

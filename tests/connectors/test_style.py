@@ -80,3 +80,21 @@ def test_a_byte_order_mark_alone_is_a_style(tmp_path: Path) -> None:
     """An empty file has one, too."""
     (tmp_path / "a.ndjson").write_bytes(codecs.BOM_UTF8)
     assert only(tmp_path / "a.ndjson").style().encoding == "utf-8-sig"
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".feather", ".ipc", ".arrows"])
+def test_arrow_keeps_types_metadata_and_dictionaries_that_change(tmp_path: Path, suffix: str) -> None:
+    """Batches of a stream may have dictionaries of their own; a file has one that grows."""
+    field = pa.field("a", pa.dictionary(pa.int8(), pa.string()), metadata={"x": "y"})
+    schema = pa.schema([field, ("b", pa.list_(pa.int64()))], metadata={"made": "by hand"})
+    values: list[list[str | None]] = [["x", "y", None, "x"], ["z", "x", "y", "z"], [None, None, "w", "y"]]
+    batches = [
+        pa.record_batch([pa.array(part, pa.string()).dictionary_encode().cast(field.type), [[1]] * 4], schema=schema)
+        for part in values
+    ]
+    target = tmp_path / f"a{suffix}"
+    connectors.write(pa.RecordBatchReader.from_batches(schema, batches), str(target))
+    read = only(target).reader().read_all()
+    assert read.schema.equals(schema, check_metadata=True)
+    assert read["a"].to_pylist() == [value for part in values for value in part]
+    assert read["b"].to_pylist() == [[1]] * 12
