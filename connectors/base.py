@@ -121,6 +121,8 @@ class Source(ABC):
     """Equal for two names of one source: it is scanned once."""
     format: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    lasting: bool = False
+    """Whether it can be read at any time, and not only until the walk goes on to the next one."""
 
     @abstractmethod
     def tables(self) -> Iterator[Table]:
@@ -157,6 +159,7 @@ class FileSource(Source):
         self.resource = resource
         self.target = resource.target
         self.identity = resource.identity
+        self.lasting = resource.lasting
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target!r})"

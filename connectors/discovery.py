@@ -22,6 +22,8 @@ __all__ = ["STANDARD_INPUT", "discover", "open"]
 
 STANDARD_INPUT = "-"
 
+_URL = re.compile(r"[A-Za-z][\w+.-]+://")
+
 _OWN_FILES = frozenset({"pii-guard.toml", "pii-guard.tags.toml", "access.jsonl", IGNORE_FILE})
 _KEYRING = "keyring.json"
 _NOT_REGULAR = "not a regular file"
@@ -30,16 +32,21 @@ _NOT_REGULAR = "not a regular file"
 def discover(target: str, *, exclude: Sequence[str] = ()) -> Iterator[Found]:
     """What `target` holds: the source of a file, those in an archive, those below a directory, in order of their names.
 
-    `-` is standard input. Hidden directories, links to directories, pictures and programs, the files of pii-guard
-    itself, what a `.pii-guardignore` leaves out, and whatever matches a pattern of `exclude` (shell wildcards, against
-    the path below `target` or in the archive, and against the name) are out of scope. A file that cannot be opened, or
-    a document that no connector reads, is not examined; the walk goes on.
+    `-` is standard input; a URL is a place in an object store (`pii_guard.connectors.remote`). Hidden directories,
+    links to directories, pictures and programs, the files of pii-guard itself, what a `.pii-guardignore` leaves out
+    and whatever matches a pattern of `exclude` (shell wildcards, against the path below `target` or in the archive and
+    against the name) are out of scope. A file that cannot be opened, or a document that no connector reads, is not
+    examined; the walk goes on.
     A source that does not stand in a file of its own can be read until the next one is asked for.
     Raises TargetError if there is no such file or directory, or for a URL of an unknown scheme; the walk raises
     UsageError for a `.pii-guardignore` that cannot be read.
     """
     if target == STANDARD_INPUT:
         return sources_in(standard_input(), exclude)
+    if _URL.match(target):
+        from pii_guard.connectors.remote import discover_remote  # libraries of object stores, for those alone
+
+        return discover_remote(target, exclude)
     return _walk(_existing(target), tuple(exclude))
 
 
@@ -48,13 +55,8 @@ def open(target: str) -> FileSource:
 
     Raises TargetError if it does not exist, is no file or an archive, ReadError if it is unreadable.
     """
-    path = _existing(target)
-    if os.path.isdir(path):
-        raise TargetError(f"{target}: is a directory; name a file in it")
-    resource: Resource = LocalFile(path)
+    resource = _resource(target)
     with reading(resource.target):
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ReadError(resource.target, _NOT_REGULAR)
         nesting = Nesting.of(resource.size)
         format = identify(resource)
         while isinstance(format, Container) and format.single:
@@ -62,16 +64,28 @@ def open(target: str) -> FileSource:
             (resource,) = format.load()(resource, nesting)
             format = identify(resource)
     if isinstance(format, Container):
-        raise TargetError(f"{target}: is an archive; unpack it and name a file")
+        raise TargetError(f"{resource.target}: is an archive; unpack it and name a file")
     if isinstance(format, Unreadable):
         raise ReadError(resource.target, format.reason)
     return format.load()(resource)
 
 
+def _resource(target: str) -> Resource:
+    if _URL.match(target):
+        from pii_guard.connectors.remote import open_remote
+
+        return open_remote(target)
+    path = _existing(target)
+    if os.path.isdir(path):
+        raise TargetError(f"{target}: is a directory; name a file in it")
+    resource = LocalFile(path)
+    with reading(resource.target):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ReadError(resource.target, _NOT_REGULAR)
+    return resource
+
+
 def _existing(target: str) -> Path:
-    scheme = re.match(r"([A-Za-z][\w+.-]*)://", target)
-    if scheme:
-        raise TargetError(f"{scheme[1]}://: no connector for this scheme; known are files and directories")
     path = Path(target)
     try:
         path.stat()

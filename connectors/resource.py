@@ -41,7 +41,9 @@ class Resource(ABC):
     identity: str
     """Equal for two names of the same bytes."""
     path: Path | None = None
-    """Where it is, if it is a file of its own."""
+    """Where it is, if it is a file of its own on this machine."""
+    lasting: bool = False
+    """Whether it can be read at any time, and not only until the walk goes on."""
 
     @property
     def suffix(self) -> str:
@@ -77,6 +79,8 @@ class Resource(ABC):
 
 class LocalFile(Resource):
     """A file on this machine. It can be opened as often as it is there."""
+
+    lasting = True
 
     def __init__(self, path: Path, target: str | None = None) -> None:
         self.path: Path = path

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ import pyarrow as pa
 
 from pii_guard import connectors
 from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
-from pii_guard.connectors.base import OutOfScope, Source
+from pii_guard.connectors.base import OutOfScope, Source, Table
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
@@ -199,40 +201,79 @@ def scan_targets(
     comments: bool = True,
     progress: Callable[[Progress], None] | None = None,
     seen: set[str] | None = None,
+    threads: int = 1,
 ) -> ScanReport:
     """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on.
 
     `comments`: whether comments in lines of text can allow hits. `seen` holds the files of earlier scans of the same
-    run: one that is named twice, or by a link, is counted once.
+    run: one that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
+    archive are read one after the other. The report is the same for any number of them.
     """
-    parts: list[ScanReport] = []
-    rows = 0
     seen = set() if seen is None else seen
+    counter = _Counter(progress)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            begun = list(_parts(targets, detectors, exclude, comments, counter, seen, pool if threads > 1 else None))
+            parts = [part if isinstance(part, ScanReport) else part.result() for part in begun]
+            return merge(*parts, detectors=detectors)
+        except BaseException:  # Ctrl-C, a broken policy: what has not begun does not begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            counter.stopped = True
+            raise
+
+
+class _StoppedError(Exception):
+    """Ends the scan of a source in another thread."""
+
+
+class _Counter:
+    """The rows of all sources so far, and who is told of them."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+        self._progress, self._lock = progress, threading.Lock()
+        self._rows = 0
+        self.stopped = False
+
+    def add(self, source: str, rows: int, table: Table) -> None:
+        if self.stopped:
+            raise _StoppedError
+        with self._lock:
+            self._rows += rows
+            if self._progress is not None:
+                self._progress(Progress(source, self._rows, table.position(), table.size))
+
+
+def _parts(
+    targets: Iterable[str],
+    detectors: Sequence[Detector],
+    exclude: Sequence[str],
+    comments: bool,
+    counter: _Counter,
+    seen: set[str],
+    pool: ThreadPoolExecutor | None,
+) -> Iterator[ScanReport | Future[ScanReport]]:
+    """A report for each thing that the targets hold, in the order of the walk."""
     names: dict[str, int] = {}  # two files whose names hold values are told apart by a number
     for target in targets:
         for found in connectors.discover(target, exclude=exclude):
             if isinstance(found, NotExamined):
-                parts.append(ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),)))
+                yield ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),))
             elif isinstance(found, OutOfScope):
-                parts.append(ScanReport(out_of_scope={found.reason: 1}))
+                yield ScanReport(out_of_scope={found.reason: 1})
             elif found.identity not in seen:
                 seen.add(found.identity)
                 shown = safe_text(found.target)
                 if shown != found.target:
                     names[shown] = names.get(shown, 0) + 1
                     shown = shown if names[shown] == 1 else f"{shown}#{names[shown]}"
-                parts.append(_scan_source(found, shown, detectors, comments, progress, rows))
-                rows += parts[-1].coverage.rows
-    return merge(*parts, detectors=detectors)
+                if pool is not None and found.lasting:
+                    yield pool.submit(_scan_source, found, shown, detectors, comments, counter)
+                else:
+                    yield _scan_source(found, shown, detectors, comments, counter)
 
 
 def _scan_source(
-    source: Source,
-    shown: str,
-    detectors: Sequence[Detector],
-    comments: bool,
-    progress: Callable[[Progress], None] | None,
-    rows: int,
+    source: Source, shown: str, detectors: Sequence[Detector], comments: bool, counter: _Counter
 ) -> ScanReport:
     parts = [ScanReport(coverage=Coverage(sources=1))]
     failed: dict[str, None] = {}  # each reason once
@@ -243,15 +284,13 @@ def _scan_source(
             try:
                 for batch in table.batches():
                     counted.add(batch)
-                    if progress is not None:
-                        progress(Progress(shown, rows + counted.rows, table.position(), table.size))
+                    counter.add(shown, batch.num_rows, table)
             except CustomKindError:  # the policy is broken, not the table
                 raise
             except PiiGuardError as error:  # one table that breaks costs no other
                 failed[_reason(error)] = None
             finally:  # what was read before it broke stays in the report
                 parts.append(_report(counted, sources=0, unparsed=table.unparsed))
-                rows += counted.rows
     except CustomKindError:
         raise
     except PiiGuardError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +187,32 @@ def test_progress_ends_at_the_size_of_each_source(tmp_path: Path) -> None:
     scan_targets([str(tmp_path)], detectors=select(), progress=seen.append)
     assert seen[-1].rows == 2_000
     assert seen[-1].position == seen[-1].size == (tmp_path / "b.csv").stat().st_size
+
+
+def test_threads_change_no_report(tmp_path: Path) -> None:
+    """Files, archives and broken files, read one after the other or at the same time."""
+    for number in range(12):
+        (tmp_path / f"{number:02}.csv").write_text(f"phone\n010-0000-{number:04}\n", encoding="utf-8")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 broken PAR1")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", "email\na@example.com\n")
+        archive.writestr("b.csv", "email\nb@example.com\n")
+    one = scan_targets([str(tmp_path)], detectors=select())
+    assert scan_targets([str(tmp_path)], detectors=select(), threads=5) == one
+    assert (len(one.findings), len(one.not_examined)) == (14, 1)
+
+
+def test_an_interrupt_stops_all_threads(tmp_path: Path) -> None:
+    """Ctrl-C ends the run though other files are still to be read."""
+    for number in range(50):
+        (tmp_path / f"{number:02}.csv").write_text("phone\n010-0000-0001\n", encoding="utf-8")
+    calls = 0
+
+    def interrupt(progress: Progress) -> None:
+        nonlocal calls
+        calls += 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan_targets([str(tmp_path)], detectors=select(), threads=2, progress=interrupt)
+    assert calls < 50

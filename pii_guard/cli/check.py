@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from pii_guard.check import check, exit_code, joined
-from pii_guard.cli.options import comments_option, policy_option, target_arguments
+from pii_guard.cli.options import comments_option, policy_option, target_arguments, threads_option
 from pii_guard.cli.output import emit, watching
-from pii_guard.cli.settings import settings
+from pii_guard.cli.settings import place_of, settings
 from pii_guard.errors import UsageError
 from pii_guard.render import check as render
 from pii_guard.render import console
@@ -30,6 +30,7 @@ __all__ = ["command"]
 @click.option(
     "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
 )
+@threads_option
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     targets: tuple[str, ...],
@@ -38,6 +39,7 @@ def command(
     form: str,
     output: Path | None,
     exclude: tuple[str, ...],
+    threads: int,
     quiet: bool,
 ) -> int:
     """Fail (exit 1) where TARGET... holds unencrypted personal data, or fields without purpose or retention class.
@@ -47,7 +49,7 @@ def command(
     results, seen = [], set[str]()
     with watching(quiet) as progress:
         for target in dict.fromkeys(targets):  # each by the policy and the tags that are its own
-            chosen, tags = settings(policy, Path(target)), load_sidecar(sidecar_path(Path(target)))
+            chosen, tags = settings(policy, place_of(target)), load_sidecar(sidecar_path(place_of(target)))
             report = scan_targets(
                 [target],
                 detectors=chosen.detectors,
@@ -55,6 +57,7 @@ def command(
                 comments=comments,
                 progress=progress,
                 seen=seen,
+                threads=threads,
             )
             results.append(check(report, chosen.policy, tags))
     result = joined(results)

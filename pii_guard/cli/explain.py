@@ -9,7 +9,7 @@ import click
 
 from pii_guard.cli.options import existing_targets, policy_option
 from pii_guard.cli.output import emit, watching
-from pii_guard.cli.settings import settings
+from pii_guard.cli.settings import place_of, settings
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
@@ -32,7 +32,7 @@ def command(target: str, field: str, policy: Path | None, quiet: bool) -> int:
     \b
     pii-guard explain customers.csv --field phone
     """
-    chosen = settings(policy, Path(target))
+    chosen = settings(policy, place_of(target))
     with watching(quiet) as progress:
         report = chosen.suppressed(scan_targets([target], detectors=chosen.detectors, progress=progress))
     found = [item for item in report.fields if field in _names(item)]

@@ -11,7 +11,7 @@ import click
 from pii_guard import connectors
 from pii_guard.cli.options import comments_option, kinds_of, policy_option
 from pii_guard.cli.output import emit, say, terminal_width
-from pii_guard.cli.settings import settings
+from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import reading
 from pii_guard.errors import UsageError
 from pii_guard.finder import find_in_stream
@@ -45,8 +45,7 @@ def command(
     pii-guard find notes.txt
     git diff | pii-guard find - --format jsonl
     """
-    start = Path.cwd() if file == "-" else Path(file)
-    detectors = settings(policy, start, only=kinds_of(only), excluding=kinds_of(excluding)).detectors
+    detectors = settings(policy, place_of(file), only=kinds_of(only), excluding=kinds_of(excluding)).detectors
     if file == "-":
         with reading("standard input"):
             hits = list(find_in_stream(sys.stdin.buffer, detectors))

@@ -20,6 +20,7 @@ __all__ = [
     "passphrase_option",
     "policy_option",
     "target_arguments",
+    "threads_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -58,6 +59,16 @@ def comments_option(command: Command) -> Command:
         flag_value=False,
         default=True,
         help="Ignore comments `pii-guard: allow[KIND] reason` in lines of text.",
+    )(command)
+
+
+def threads_option(command: Command) -> Command:
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="Read so many files at a time.",
     )(command)
 
 

@@ -9,7 +9,7 @@ import click
 from pii_guard import connectors
 from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
 from pii_guard.cli.output import announce, emit, say, watching
-from pii_guard.cli.settings import required
+from pii_guard.cli.settings import place_of, required
 from pii_guard.cli.tables import only_name, only_table, refuse_incomplete
 from pii_guard.errors import UsageError
 from pii_guard.guard import Guard
@@ -54,12 +54,12 @@ def command(
     if (target is None) is not in_place:
         raise UsageError("give one of --to TARGET and --in-place")
     table, like = only_table(source)
-    rules, chosen = required(policy, Path(source))
+    rules, chosen = required(policy, place_of(source))
     target, overwrite = target or source, overwrite or in_place
     format = connectors.check_target(target, overwrite=overwrite)
     if in_place:
         only_name(Path(source), format, like)
-    ring, tags = Keyring.open(keys, passphrase(passphrase_file)), load_sidecar(sidecar_path(Path(source)))
+    ring, tags = Keyring.open(keys, passphrase(passphrase_file)), load_sidecar(sidecar_path(place_of(source)))
     guard = Guard(rules, ring, tags=tags, detectors=chosen.detectors)
     with watching(quiet) as progress:
         report = scan_targets([source], detectors=chosen.detectors, progress=progress)
@@ -76,6 +76,6 @@ def command(
     if in_place:
         say("the plain values may survive where the file was: in backups, snapshots and blocks that are free now")
     if not format.load().capabilities.metadata:
-        save_sidecar(sidecar_path(Path(target)), carried)
-        announce(f"wrote the tags, which {format.id} cannot hold, to {sidecar_path(Path(target))}")
+        save_sidecar(sidecar_path(place_of(target)), carried)
+        announce(f"wrote the tags, which {format.id} cannot hold, to {sidecar_path(place_of(target))}")
     return 0

@@ -9,7 +9,7 @@ import click
 from pii_guard import connectors
 from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
 from pii_guard.cli.output import announce
-from pii_guard.cli.settings import existing_policy
+from pii_guard.cli.settings import existing_policy, place_of
 from pii_guard.cli.tables import only_table
 from pii_guard.guard import Guard
 from pii_guard.keys.keyring import Keyring
@@ -45,7 +45,7 @@ def command(
     alone.
     """
     table, _ = only_table(source)
-    rules = existing_policy(policy, Path(source))
+    rules = existing_policy(policy, place_of(source))
     connectors.check_target(target, overwrite=overwrite)
     guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)))
     revealed = guard.reveal(table.reader(), purpose=purpose, actor=actor, task=task)

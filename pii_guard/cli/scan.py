@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import comments_option, kinds_of, policy_option, target_arguments
+from pii_guard.cli.options import comments_option, kinds_of, policy_option, target_arguments, threads_option
 from pii_guard.cli.output import emit, terminal_width, watching
-from pii_guard.cli.settings import by_policy, settings
+from pii_guard.cli.settings import by_policy, place_of, settings
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
@@ -40,6 +40,7 @@ CONFIDENCES = [str(level) for level in Confidence]
     help="Exit 1 on personal data in the clear of this confidence or a higher one.",
 )
 @click.option("--show-values", is_flag=True, help="Show values unmasked; on a terminal only.")
+@threads_option
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     targets: tuple[str, ...],
@@ -52,6 +53,7 @@ def command(
     comments: bool,
     fail_on: str | None,
     show_values: bool,
+    threads: int,
     quiet: bool,
 ) -> int:
     """Find personal data in TARGET... (files, directories, archives; - is standard input).
@@ -70,13 +72,19 @@ def command(
         for group in by_policy(policy, targets):
             chosen = settings(
                 policy,
-                Path(group[0]),
+                place_of(group[0]),
                 only=kinds_of(only),
                 excluding=kinds_of(excluding),
                 masked=not show_values,
             )
             part = scan_targets(
-                group, detectors=chosen.detectors, exclude=exclude, comments=comments, progress=progress, seen=seen
+                group,
+                detectors=chosen.detectors,
+                exclude=exclude,
+                comments=comments,
+                progress=progress,
+                seen=seen,
+                threads=threads,
             )
             parts.append(chosen.suppressed(part))
     report = merge(*parts)

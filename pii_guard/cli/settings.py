@@ -16,7 +16,7 @@ from pii_guard.model import ScanReport
 if TYPE_CHECKING:  # without a policy no command needs pydantic
     from pii_guard.policy import Policy
 
-__all__ = ["Settings", "by_policy", "existing_policy", "required", "settings"]
+__all__ = ["Settings", "by_policy", "existing_policy", "place_of", "required", "settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ def settings(
     return Settings(policy, select(only, excluding, own=own, masked=masked))
 
 
+def place_of(target: str) -> Path:
+    """Where the policy and the tags of a target are looked for: of URLs and standard input, the working directory."""
+    return Path.cwd() if target == "-" or "://" in target else Path(target)
+
+
 def existing_policy(given: Path | None, start: Path) -> Policy:
     """The policy for a command that needs one and looks for nothing. Raises PolicyError where there is none."""
     path = _policy_file(given, start)
@@ -78,7 +83,7 @@ def by_policy(given: Path | None, targets: Sequence[str]) -> list[list[str]]:
     """`targets` in groups, in their order, that the same policy holds for; each of them once."""
     groups: dict[Path | None, list[str]] = {}
     for target in dict.fromkeys(targets):
-        groups.setdefault(_policy_file(given, Path(target)), []).append(target)
+        groups.setdefault(_policy_file(given, place_of(target)), []).append(target)
     return list(groups.values())
 
 

@@ -8,7 +8,7 @@ import click
 
 from pii_guard.cli.options import existing_targets, policy_option
 from pii_guard.cli.output import announce, emit, say, watching
-from pii_guard.cli.settings import required
+from pii_guard.cli.settings import place_of, required
 from pii_guard.policy import assign
 from pii_guard.render import tags as render
 from pii_guard.scanner import scan_targets
@@ -27,10 +27,10 @@ def command(target: str, policy: Path | None, quiet: bool) -> int:
     Purposes and retention classes come from the policy's rules. A field that no rule covers is tagged without them and
     named: `pii-guard check` fails on it until the policy says why it is kept.
     """
-    rules, chosen = required(policy, Path(target))
+    rules, chosen = required(policy, place_of(target))
     with watching(quiet) as progress:
         report = chosen.suppressed(scan_targets([target], detectors=chosen.detectors, progress=progress))
-    path = sidecar_path(Path(target))
+    path = sidecar_path(place_of(target))
     tags = assign(report, rules, load_sidecar(path))
     save_sidecar(path, tags)
     emit(render.listing(tags))

@@ -1,0 +1,171 @@
+"""Object stores by URL: a local S3 server, and fsspec's file system in memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cli_runner import run
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from pii_guard import connectors, scan
+from pii_guard.connectors.remote import shown_url
+from pii_guard.errors import PiiGuardError, ReadError, TargetError
+
+ROWS = "name,phone\n홍길동,010-0000-0001\n김영희,010-0000-0002\n"
+SECRET = "wJalrXUtnFEMI/K7MDENG"
+
+
+def files() -> dict[str, bytes]:
+    """Path -> content of what the stores hold."""
+    parquet, archive = io.BytesIO(), io.BytesIO()
+    pq.write_table(pa.table({"phone": ["010-0000-0001"] * 9}), parquet)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner.csv", ROWS)
+    return {
+        "data/customers.csv": ROWS.encode("cp949"),
+        "data/big.csv.gz": gzip.compress(ROWS.encode()),
+        "data/sub/t.parquet": parquet.getvalue(),
+        "data/sub/a.zip": archive.getvalue(),
+        "data/.hidden/x.csv": ROWS.encode(),
+        "data/logo.png": b"\x89PNG\r\n\x1a\n",
+        "data/old/skip.csv": ROWS.encode(),
+    }
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """What follows the `?` of a URL of a bucket named `shop` on a local S3 server."""
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        store = fs.S3FileSystem(
+            access_key="key",
+            secret_key=SECRET,
+            endpoint_override=f"{host}:{port}",
+            scheme="http",
+            allow_bucket_creation=True,
+        )
+        store.create_dir("shop")
+        for path, content in files().items():
+            with store.open_output_stream(f"shop/{path}", compression=None) as file:
+                file.write(content)
+        yield f"scheme=http&endpoint_override={quote(f'{host}:{port}')}&region=us-east-1"
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    store = fsspec.filesystem("memory")
+    for path, content in files().items():
+        store.pipe_file(f"/shop/{path}", content)
+    yield "memory://shop"
+    store.rm("/shop", recursive=True)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> str:
+    """The root of either store, with credentials."""
+    if request.param == "memory":
+        return str(request.getfixturevalue("memory")) + "/{}"
+    return f"s3://key:{quote(SECRET, safe='')}@shop/{{}}?{request.getfixturevalue('s3')}"
+
+
+both = pytest.mark.parametrize("url", ["s3", "memory"], indirect=True)
+
+
+@both
+def test_a_folder_is_scanned_like_one_on_disk(url: str, tmp_path: Path) -> None:
+    """The same findings as of the same files in a directory; nothing of the credentials anywhere."""
+    for path, content in files().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    local, remote = scan(tmp_path / "data"), scan(url.format("data"))
+
+    def verdicts(report: object, root: str) -> set[tuple[str, str, str, int]]:
+        return {
+            (field.field.source.removeprefix(root), field.field.path, finding.kind, finding.hits)
+            for field, finding in report.findings  # type: ignore[attr-defined]
+        }
+
+    assert verdicts(remote, shown_url(url.format("data"))) == verdicts(local, str(tmp_path / "data"))
+    assert len({field.field.source for field, _ in remote.findings}) == 5
+    assert remote.complete
+    assert remote.out_of_scope == {"a hidden directory": 1, "binary": 1}
+    assert SECRET not in str(remote)
+    assert quote(SECRET, safe="") not in str(remote)
+
+
+@both
+def test_one_file_and_a_pipeline(url: str) -> None:
+    """A file opens, compressed or in need of seeking, and its rows can be read again."""
+    for path, rows in (("data/customers.csv", 2), ("data/big.csv.gz", 2), ("data/sub/t.parquet", 9)):
+        (table,) = connectors.open(url.format(path)).tables()
+        assert table.reader().read_all().num_rows == rows
+        assert table.reader().read_all().num_rows == rows
+
+
+@both
+def test_exclude(url: str) -> None:
+    """Patterns are held against the path below the target."""
+    found = connectors.discover(url.format("data"), exclude=["old/*", "*.zip"])
+    names = [each.target.rpartition("/")[2] for each in found if isinstance(each, connectors.Source)]
+    assert names == ["big.csv.gz", "customers.csv", "t.parquet"]
+
+
+@both
+def test_what_is_not_there(url: str) -> None:
+    """A missing file is one line without credentials; a directory is no file."""
+    with pytest.raises(TargetError, match="no such file or directory") as caught:
+        connectors.discover(url.format("none.csv"))
+    assert "key" not in str(caught.value)
+    with pytest.raises(TargetError, match="is a directory; name a file in it"):
+        connectors.open(url.format("data"))
+
+
+def test_a_bucket_that_is_not_there(s3: str) -> None:
+    """Whatever the store says of it, it is one line."""
+    with pytest.raises(PiiGuardError, match=r"s3://none/data: (no such file or directory|the store said)"):
+        connectors.discover(f"s3://key:secret@none/data?{s3}")
+
+
+def test_a_store_that_is_not_there() -> None:
+    """Said by its code, not by its message; nothing is waited for longer than asked."""
+    url = "s3://key:secret@shop/data?scheme=http&endpoint_override=127.0.0.1%3A9&region=us-east-1"
+    with pytest.raises(ReadError, match=r"^s3://shop/data: ") as caught:
+        connectors.discover(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nosuch://bucket/a.csv", "nosuch://: no connector for this scheme"),
+        ("s3://bucket/a.csv?nosuch=option", "is no URL of a file or directory that pyarrow reads"),
+    ],
+)
+def test_urls_that_are_none(url: str, message: str) -> None:
+    """A scheme or an option that nobody knows."""
+    with pytest.raises(TargetError, match=message):
+        connectors.discover(url)
+
+
+def test_the_command(s3: str, tmp_path: Path) -> None:
+    """`scan` takes a URL, also with several threads; the exit code is that of any scan."""
+    target = f"s3://key:{quote(SECRET, safe='')}@shop/data/?{s3}"
+    one, four = (run("scan", target, "--format", "json", "--threads", n, cwd=tmp_path) for n in ("1", "4"))
+    assert (one.code, one.stderr) == (0, "")
+    assert four.stdout == one.stdout
+    assert "s3://shop/data/customers.csv" in one.stdout
+    assert "key:" not in one.output
