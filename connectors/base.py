@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, ClassVar
 import pyarrow as pa
 
 from pii_guard.connectors.resource import Resource
+from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.style import Style
 from pii_guard.errors import ReadError
 
@@ -62,6 +63,8 @@ class Capabilities:
     """The number of rows is known before reading."""
     writable: bool
     """`pii_guard.connectors.write` writes this format."""
+    sampling: bool = False
+    """A part of a table can be read in place of all of it (`Table.sample`)."""
     comments: bool = False
     """Rows are lines of text or source code, in which a comment can allow personal data (docs/own-rules.md)."""
 
@@ -83,6 +86,10 @@ class Table(ABC):
     row_count: int | None = None
     """Rows, where known before reading (`Capabilities.row_count`)."""
     bytes_read: int = 0
+    sample: Sample | None = None
+    """What `batches` gives in place of everything, where the source can (`Capabilities.sampling`)."""
+    unread: int = 0
+    """Bytes that the sample left out."""
     unparsed: int = 0
     """Lines that do not parse as rows; they are handed out as text all the same."""
     replaced: int = 0

@@ -43,7 +43,7 @@ class DelimitedTable(TextFileTable):
     """The rows of a delimited file."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             rows = self._rows(file)
             columns_seen = not rows.names
             for piece, whole in rows:
@@ -64,14 +64,14 @@ class DelimitedTable(TextFileTable):
                 yield empty_batch(_schema(rows.names))
 
     def reader(self) -> pa.RecordBatchReader:
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             rows = self._rows(file)
             if not rows.header_is_sound:
                 raise ReadError(self.target, f"line {rows.line}: the header is no row: a quote that is never closed?")
         return pa.RecordBatchReader.from_batches(_schema(rows.names), self._strict())
 
     def _strict(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             rows = self._rows(file)
             line = rows.line
             for piece, whole in rows:
@@ -265,7 +265,9 @@ class DelimitedSource(FileSource):
     """A file of rows whose values are divided by one character."""
 
     format = "csv"
-    capabilities = Capabilities(typed=False, nested=False, metadata=False, row_count=False, writable=True)
+    capabilities = Capabilities(
+        typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
+    )
     table = DelimitedTable
 
     @staticmethod

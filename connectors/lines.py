@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pii_guard.connectors.base import MAX_BATCH_ROWS, UNPARSED, FileTable
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
+from pii_guard.connectors.sampling import lines_of
 
 __all__ = [
     "LINE_LIMIT",
@@ -35,6 +36,12 @@ OVERLAP = 256
 class TextFileTable(FileTable):
     """A table of a text file: it reads blocks of UTF-8 and keeps the counters."""
 
+    def opened(self) -> BinaryIO:
+        """The bytes of the file, or the lines of its sample."""
+        if self.sample is None or not self.size:
+            return self.resource.open()
+        return lines_of(self.resource.open_seekable(), self.size, self.name, self.sample)
+
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         """The text of `file` from its start; the counters start anew."""
         self.bytes_read = self.unparsed = self.replaced = 0
@@ -43,6 +50,8 @@ class TextFileTable(FileTable):
             self.bytes_read, self.replaced = blocks.bytes_read, blocks.replaced
             yield block
         self.bytes_read = blocks.bytes_read
+        if self.sample is not None:
+            self.unread = max((self.size or 0) - self.bytes_read, 0)
 
     def unparsed_batches(self, lines: pa.StringArray) -> Iterator[pa.RecordBatch]:
         """Lines that do not parse, for the scanner; they are counted."""

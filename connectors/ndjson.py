@@ -74,7 +74,7 @@ class NdjsonSource(FileSource):
     """A file of JSON objects, one a line."""
 
     format = "ndjson"
-    capabilities = Capabilities(typed=True, nested=True, metadata=False, row_count=False, writable=True)
+    capabilities = Capabilities(typed=True, nested=True, metadata=False, row_count=False, writable=True, sampling=True)
     table = NdjsonTable
 
     @staticmethod

@@ -94,7 +94,7 @@ class ObjectTable(TextFileTable):
         """All that is in `file`, from its start."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             for chunk in self.chunks(file):
                 if chunk.rows:
                     columns = chunk.columns()
@@ -107,7 +107,7 @@ class ObjectTable(TextFileTable):
         """Reads the file once to learn the schema, and again for the rows."""
         types: dict[str, pa.DataType] = {}
         large: set[str] = set()
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             for chunk in self._strict_chunks(file):
                 for name, values in chunk.columns().items():
                     array = _infer(values, chunk.crowded)
@@ -121,7 +121,7 @@ class ObjectTable(TextFileTable):
         return pa.RecordBatchReader.from_batches(schema, self._typed(types, schema))
 
     def _typed(self, types: dict[str, pa.DataType], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             for chunk in self._strict_chunks(file):
                 columns = chunk.columns()
                 missing = [None] * len(chunk.rows)

@@ -53,13 +53,23 @@ class ParquetTable(FileTable):
         self.bytes_read = 0
         with self._open() as file:
             done, size = 0, self.size or 0
-            for batch in _batches(file) if file else ():
+            groups = self._drawn(file.metadata) if file else None
+            for batch in _batches(file, groups) if file else ():
                 done += batch.num_rows
                 self.bytes_read = size * done // max(file.metadata.num_rows, 1) if file else 0
                 yield from bounded(batch)
             self.bytes_read = size
             if file and not done:
                 yield empty_batch(file.schema_arrow)
+
+    def _drawn(self, metadata: pq.FileMetaData) -> list[int] | None:
+        """The row groups of the sample; None: all."""
+        if self.sample is None:
+            return None
+        groups = self.sample.drawn(metadata.num_row_groups, self.name)
+        rows = sum(metadata.row_group(group).num_rows for group in groups)
+        self.unread = (self.size or 0) * (metadata.num_rows - rows) // max(metadata.num_rows, 1)
+        return groups
 
     def reader(self) -> pa.RecordBatchReader:
         with self._open() as file:
@@ -112,18 +122,18 @@ def _codec(name: str) -> str:
     return {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4"}.get(name, name.lower())
 
 
-def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+def _batches(file: pq.ParquetFile, groups: list[int] | None) -> Iterator[pa.RecordBatch]:
     metadata = file.metadata
     size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     rows = MAX_BATCH_BYTES * metadata.num_rows // max(size, 1)
-    yield from file.iter_batches(batch_size=min(max(rows, 1), MAX_BATCH_ROWS))
+    yield from file.iter_batches(batch_size=min(max(rows, 1), MAX_BATCH_ROWS), row_groups=groups)
 
 
 class ParquetSource(FileSource):
     """A Parquet file."""
 
     format = "parquet"
-    capabilities = Capabilities(typed=True, nested=True, metadata=True, row_count=True, writable=True)
+    capabilities = Capabilities(typed=True, nested=True, metadata=True, row_count=True, writable=True, sampling=True)
     table = ParquetTable
 
     @staticmethod

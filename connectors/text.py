@@ -18,7 +18,7 @@ class TextTable(TextFileTable):
     """Row n is line n of the file, blank lines too, unless a line is longer than a window (`lines.LINE_LIMIT`)."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        with reading(self.target), self.resource.open() as file:
+        with reading(self.target), self.opened() as file:
             for lines in line_arrays(self.blocks(file)):
                 yield from string_batches(COLUMN, lines)
 
@@ -29,6 +29,6 @@ class TextTable(TextFileTable):
 class TextSource(FileSource):
     format = "text"
     capabilities = Capabilities(
-        typed=False, nested=False, metadata=False, row_count=False, writable=False, comments=True
+        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=True, comments=True
     )
     table = TextTable

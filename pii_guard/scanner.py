@@ -16,6 +16,7 @@ import pyarrow as pa
 from pii_guard import connectors
 from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
 from pii_guard.connectors.base import OutOfScope, Source, Table
+from pii_guard.connectors.sampling import Sample
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
@@ -187,10 +188,20 @@ def scan_data(
     return _report(counted, sources=1)
 
 
-def _report(counted: TableScan, *, sources: int, unparsed: int = 0) -> ScanReport:
+def _report(counted: TableScan, *, sources: int, unparsed: int = 0, unread: int = 0) -> ScanReport:
     fields = counted.reports()
-    invalid = sum(report.tally.invalid for report in fields)
-    return ScanReport(fields, Coverage(sources, 1, counted.rows, counted.bytes, unparsed, invalid))
+    coverage = Coverage(
+        sources=sources,
+        tables=1,
+        rows=counted.rows,
+        bytes=counted.bytes,
+        unparsed=unparsed,
+        invalid=sum(report.tally.invalid for report in fields),
+        sampled=int(unread > 0),
+        unread=unread,
+        bound=min(3 / max(counted.rows, 3), 1.0) if unread else 0.0,
+    )
+    return ScanReport(fields, coverage)
 
 
 def scan_targets(
@@ -202,23 +213,25 @@ def scan_targets(
     progress: Callable[[Progress], None] | None = None,
     seen: set[str] | None = None,
     threads: int = 1,
+    sample: Sample | None = None,
 ) -> ScanReport:
     """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on.
 
     `comments`: whether comments in lines of text can allow hits. `seen` holds the files of earlier scans of the same
     run: one that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
-    archive are read one after the other. The report is the same for any number of them.
+    archive are read one after the other. The report is the same for any number of them. `sample`: read a part of each
+    file that can be read in part; the report says of which, and what that leaves open.
     """
     seen = set() if seen is None else seen
-    counter = _Counter(progress)
+    run = _Run(detectors, exclude, comments, sample, progress)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            begun = list(_parts(targets, detectors, exclude, comments, counter, seen, pool if threads > 1 else None))
+            begun = list(_parts(run, targets, seen, pool if threads > 1 else None))
             parts = [part if isinstance(part, ScanReport) else part.result() for part in begun]
             return merge(*parts, detectors=detectors)
         except BaseException:  # Ctrl-C, a broken policy: what has not begun does not begin
             pool.shutdown(wait=False, cancel_futures=True)
-            counter.stopped = True
+            run.stopped = True
             raise
 
 
@@ -226,15 +239,23 @@ class _StoppedError(Exception):
     """Ends the scan of a source in another thread."""
 
 
-class _Counter:
-    """The rows of all sources so far, and who is told of them."""
+class _Run:
+    """What is the same for all sources of a scan, and the rows of all of them so far."""
 
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        exclude: Sequence[str],
+        comments: bool,
+        sample: Sample | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.detectors, self.exclude, self.comments, self.sample = detectors, exclude, comments, sample
+        self.stopped = False
         self._progress, self._lock = progress, threading.Lock()
         self._rows = 0
-        self.stopped = False
 
-    def add(self, source: str, rows: int, table: Table) -> None:
+    def count(self, source: str, rows: int, table: Table) -> None:
         if self.stopped:
             raise _StoppedError
         with self._lock:
@@ -244,18 +265,12 @@ class _Counter:
 
 
 def _parts(
-    targets: Iterable[str],
-    detectors: Sequence[Detector],
-    exclude: Sequence[str],
-    comments: bool,
-    counter: _Counter,
-    seen: set[str],
-    pool: ThreadPoolExecutor | None,
+    run: _Run, targets: Iterable[str], seen: set[str], pool: ThreadPoolExecutor | None
 ) -> Iterator[ScanReport | Future[ScanReport]]:
     """A report for each thing that the targets hold, in the order of the walk."""
     names: dict[str, int] = {}  # two files whose names hold values are told apart by a number
     for target in targets:
-        for found in connectors.discover(target, exclude=exclude):
+        for found in connectors.discover(target, exclude=run.exclude):
             if isinstance(found, NotExamined):
                 yield ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),))
             elif isinstance(found, OutOfScope):
@@ -267,36 +282,36 @@ def _parts(
                     names[shown] = names.get(shown, 0) + 1
                     shown = shown if names[shown] == 1 else f"{shown}#{names[shown]}"
                 if pool is not None and found.lasting:
-                    yield pool.submit(_scan_source, found, shown, detectors, comments, counter)
+                    yield pool.submit(_scan_source, run, found, shown)
                 else:
-                    yield _scan_source(found, shown, detectors, comments, counter)
+                    yield _scan_source(run, found, shown)
 
 
-def _scan_source(
-    source: Source, shown: str, detectors: Sequence[Detector], comments: bool, counter: _Counter
-) -> ScanReport:
+def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
     parts = [ScanReport(coverage=Coverage(sources=1))]
     failed: dict[str, None] = {}  # each reason once
     try:
         for table in source.tables():
-            with_comments = comments and source.capabilities.comments
-            counted = TableScan(shown, safe_text(table.name), detectors, with_comments=with_comments)
+            with_comments = run.comments and source.capabilities.comments
+            counted = TableScan(shown, safe_text(table.name), run.detectors, with_comments=with_comments)
+            if source.lasting and source.capabilities.sampling:
+                table.sample = run.sample
             try:
                 for batch in table.batches():
                     counted.add(batch)
-                    counter.add(shown, batch.num_rows, table)
+                    run.count(shown, batch.num_rows, table)
             except CustomKindError:  # the policy is broken, not the table
                 raise
             except PiiGuardError as error:  # one table that breaks costs no other
                 failed[_reason(error)] = None
             finally:  # what was read before it broke stays in the report
-                parts.append(_report(counted, sources=0, unparsed=table.unparsed))
+                parts.append(_report(counted, sources=0, unparsed=table.unparsed, unread=table.unread))
     except CustomKindError:
         raise
     except PiiGuardError as error:
         failed[_reason(error)] = None
     unread = ScanReport(not_examined=tuple(NotExamined(shown, reason) for reason in failed))
-    return merge(*parts, unread, detectors=detectors)
+    return merge(*parts, unread, detectors=run.detectors)
 
 
 def _reason(error: PiiGuardError) -> str:

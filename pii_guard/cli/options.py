@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ __all__ = [
     "passphrase",
     "passphrase_option",
     "policy_option",
+    "sample_share",
     "target_arguments",
     "threads_option",
 ]
@@ -70,6 +72,18 @@ def threads_option(command: Command) -> Command:
         show_default=True,
         help="Read so many files at a time.",
     )(command)
+
+
+def sample_share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """The sample that `5%` asks for."""
+    if value is None:
+        return None
+    from pii_guard.connectors.sampling import Sample
+
+    number = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", value.strip())
+    if number is None or not 0 < float(number[1]) <= 100:
+        raise click.BadParameter(f"{value!r} is no percentage above 0, such as 5%")
+    return Sample(float(number[1]) / 100)
 
 
 def passphrase_option(command: Command) -> Command:

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import comments_option, kinds_of, policy_option, target_arguments, threads_option
+from pii_guard.cli.options import (
+    comments_option,
+    kinds_of,
+    policy_option,
+    sample_share,
+    target_arguments,
+    threads_option,
+)
 from pii_guard.cli.output import emit, terminal_width, watching
 from pii_guard.cli.settings import by_policy, place_of, settings
+from pii_guard.connectors.sampling import Sample
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
@@ -41,6 +49,12 @@ CONFIDENCES = [str(level) for level in Confidence]
 )
 @click.option("--show-values", is_flag=True, help="Show values unmasked; on a terminal only.")
 @threads_option
+@click.option(
+    "--sample",
+    metavar="N%",
+    callback=sample_share,
+    help="Read so much of each file: Parquet by row groups, text by blocks of lines.",
+)
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     targets: tuple[str, ...],
@@ -54,6 +68,7 @@ def command(
     fail_on: str | None,
     show_values: bool,
     threads: int,
+    sample: Sample | None,
     quiet: bool,
 ) -> int:
     """Find personal data in TARGET... (files, directories, archives; - is standard input).
@@ -85,6 +100,7 @@ def command(
                 progress=progress,
                 seen=seen,
                 threads=threads,
+                sample=sample,
             )
             parts.append(chosen.suppressed(part))
     report = merge(*parts)

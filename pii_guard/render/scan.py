@@ -148,6 +148,10 @@ def footer(report: ScanReport) -> str:
         *([f"{_count(coverage.invalid, 'value')} not UTF-8"] if coverage.invalid else []),
     ]
     text = f"{', '.join(counts)}; complete: {_word(report.complete)}\n"
+    if coverage.sampled:
+        tables, unread = _count(coverage.sampled, "table"), _count(coverage.unread, "byte")
+        text += f"a sample: of {tables} a part was read, {unread} were not; what was not found may be in up to "
+        text += f"{coverage.bound:.3%} of the rows (95 %, if rows are spread evenly)\n"
     whole = summary(report)
     for item in whole["not_examined"]:
         text += f"not examined: {escape.terminal(item['source'])}: {escape.terminal(item['reason'])}\n"
