@@ -4,7 +4,7 @@ Most columns of numbers are written in one or a few ways: 010-1234-5678, ORD2024
 digits stand and on what else stands there, never on which digits they are (`tests/support/lexer_oracle.py` replaces
 every digit by 0 and gives the same tokens). So the values of the most frequent pattern are found by comparing bytes,
 one of them is lexed, and its tokens are repeated; likewise for the next pattern; what is left is lexed value by value.
-The native lexer is faster than this on any column and needs none of it.
+The native lexer does without: it would gain a tenth, on columns that are alike throughout.
 """
 
 from __future__ import annotations
