@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from cli_runner import EXAMPLES, run
+from native import NATIVE
 
 import pii_guard
 
@@ -37,7 +38,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=NATIVE.unless_built if name.endswith(".lexer_native") else ()) for name in MODULES],
+)
 def test_the_examples_of_a_module_hold(name: str) -> None:
     """Every `>>>` in a docstring of the installed package gives what stands below it."""
     assert doctest.testmod(importlib.import_module(name)).failed == 0
