@@ -62,7 +62,7 @@ def zip_members(resource: Resource, nesting: Nesting) -> Iterator[Resource | Rea
     labels = _Labels(resource)
     with _zip(resource) as archive:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 continue
             stream = labels.stream(_zip_name(info), _zip_source(archive, info, nesting), info.file_size)
             if info.flag_bits & _ENCRYPTED:

@@ -70,8 +70,10 @@ class AvroTable(FileTable):
     @contextmanager
     def _open(self) -> Iterator[tuple[Iterator[dict[str, Any]], pa.Schema, Callable[[], int]]]:
         """(records, their schema, a function that tells how many bytes were read); no records in an empty file."""
+        with reading(self.target):
+            empty = not self.resource.head()
         with reading(self.target), self.resource.open() as file:
-            if not self.resource.head():
+            if empty:
                 yield iter(()), pa.schema([]), file.tell
                 return
             try:

@@ -111,6 +111,9 @@ class Unpacking(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def tell(self) -> int:
+        return self._position
+
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         self._nesting.check(self._target)
         filled = 0

@@ -66,7 +66,7 @@ def _connected(resource: Resource, where: str = "") -> Iterator[sqlite3.Connecti
 
 
 def _in_memory(resource: Resource) -> sqlite3.Connection:
-    with resource.open() as file:
+    with resource.open_seekable() as file:  # it may be read for the list of tables and for each of them
         data = file.read(MAX_IN_MEMORY + 1)
     if len(data) > MAX_IN_MEMORY:
         raise ReadError(resource.target, f"a database of more than {MAX_IN_MEMORY >> 20} MB; unpack it")

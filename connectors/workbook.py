@@ -1,10 +1,10 @@
 """Workbooks: Excel (.xlsx, .xlsm, .xlsb, .xls) and OpenDocument (.ods), each sheet a table, hidden ones too.
 
-All columns are text: whole numbers in digits, dates in ISO 8601, of formulas the value that was stored. The header is
-the first row, of the first HEADER_ROWS, that fills more than half as many cells as the fullest of them; what stands
-above it is a column `(above the header)`. Comments of .xlsx files are a table `(comments)`; those of .xls and .ods,
-text boxes and charts are not read. A workbook is read in a process of its own (`workbook_process`), some 300,000 cells
-a second.
+All columns are text: whole numbers in digits, dates in ISO 8601, of formulas the value that was stored. Rows without a
+value are skipped. The header is the first row, of the first HEADER_ROWS, that fills more than half as many cells as the
+fullest of them; what stands above it is a column `(above the header)`. Comments of .xlsx files are a table
+`(comments)`; those of .xls and .ods, text boxes and charts are not read. A workbook is read in a process of its own
+(`workbook_process`), some 300,000 cells a second.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pii_guard.connectors.base import Capabilities, EmptyTable, FileSource, Table, bounded, empty_batch, reading
 from pii_guard.connectors.resource import Resource
@@ -130,9 +131,10 @@ class WorkbookTable(Table):
             if above:
                 yield pa.record_batch([pa.array(above, pa.string())], names=[ABOVE])
             seen = False
-            while part := list(islice(rows, _ROWS)):
-                columns = [pa.array(column, pa.string()) for column in zip(*part, strict=True)]
-                yield from bounded(pa.RecordBatch.from_arrays(columns, names=names))
+            for batch in _batches(names, rows):
+                # one stray cell far to the right makes thousands of columns without a name and without a value
+                kept = [n for n, name in enumerate(names) if name or pc.any(pc.not_equal(batch.column(n), "")).as_py()]
+                yield from bounded(batch.select(kept) if len(kept) < len(names) else batch)
                 seen = True
             if names and not seen:
                 yield empty_batch(_schema(names))
@@ -141,10 +143,10 @@ class WorkbookTable(Table):
     def reader(self) -> pa.RecordBatchReader:
         """The rows below the header. Cells above it, which no table could hold, raise ReadError."""
         with reading(self.target):
-            above, names, _ = self._content()
+            above, names, rows = self._content()
         if above:
             raise ReadError(self.target, f"{len(above)} cells stand above the header of a sheet; remove them first")
-        return pa.RecordBatchReader.from_batches(_schema(names), self.batches())
+        return pa.RecordBatchReader.from_batches(_schema(names), _batches(names, rows))
 
     def _content(self) -> tuple[list[str], list[str], Iterator[list[str]]]:
         """(cells above the header, names of the columns, rows below it)"""
@@ -162,6 +164,12 @@ class WorkbookTable(Table):
     def _rows(self) -> Iterator[list[str]]:
         for answer in self._book.ask(self._request):
             yield from answer["rows"]
+
+
+def _batches(names: list[str], rows: Iterator[list[str]]) -> Iterator[pa.RecordBatch]:
+    while part := list(islice(rows, _ROWS)):
+        columns = [pa.array(column, pa.string()) for column in zip(*part, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, names=names)
 
 
 def _schema(names: list[str]) -> pa.Schema:

@@ -80,7 +80,9 @@ def limit() -> None:
 def sheet(read: python_calamine.CalamineSheet) -> Iterator[dict[str, Any]]:
     rows: list[list[str]] = []
     for row in read.iter_rows():
-        rows.append([text(cell) for cell in row])
+        if row.count("") == len(row):  # a stray cell far below may make millions of these
+            continue
+        rows.append([cell if type(cell) is str else text(cell) for cell in row])
         if len(rows) == ROWS:
             yield {"rows": rows}
             rows = []

@@ -20,7 +20,7 @@ def zipped(members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLA
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in members:
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, method)
     return buffer.getvalue()
 
 
@@ -42,7 +42,7 @@ def _zstd(content: bytes) -> bytes:
 
 
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.compress,
+    ".gz": lambda content: gzip.compress(content, mtime=0),
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
     ".zst": _zstd,
@@ -52,7 +52,7 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 ARCHIVES: dict[str, Callable[[Iterable[tuple[str, bytes]]], bytes]] = {
     ".zip": zipped,
     ".tar": tarred,
-    ".tar.gz": lambda members: gzip.compress(tarred(members)),
-    ".tgz": lambda members: gzip.compress(tarred(members)),
+    ".tar.gz": lambda members: gzip.compress(tarred(members), mtime=0),
+    ".tgz": lambda members: gzip.compress(tarred(members), mtime=0),
     ".tar.zst": lambda members: _zstd(tarred(members)),
 }

@@ -24,10 +24,14 @@ def ods(sheets: dict[str, Sequence[Sequence[str]]]) -> bytes:
     body = f"<office:body><office:spreadsheet>{tables}</office:spreadsheet></office:body>"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("mimetype", _TYPE)
-        archive.writestr("content.xml", f"<office:document-content {_SPACES}>{body}</office:document-content>")
+        archive.writestr(zipfile.ZipInfo("mimetype"), _TYPE)
+        archive.writestr(
+            zipfile.ZipInfo("content.xml"), f"<office:document-content {_SPACES}>{body}</office:document-content>"
+        )
         entry = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{_TYPE}"/>'
-        archive.writestr("META-INF/manifest.xml", f"<manifest:manifest {_SPACES}>{entry}</manifest:manifest>")
+        archive.writestr(
+            zipfile.ZipInfo("META-INF/manifest.xml"), f"<manifest:manifest {_SPACES}>{entry}</manifest:manifest>"
+        )
     return buffer.getvalue()
 
 
