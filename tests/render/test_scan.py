@@ -114,6 +114,9 @@ def test_json_says_it_all(report: ScanReport) -> None:
         "unparsed": 1,
         "invalid": 2,
         "fields": 5,
+        "sampled": 0,
+        "unread": 0,
+        "bound": 0.0,
     }
     assert [item["source"] for item in document["not_examined"]] == ["a.csv", "z.parquet"]
     assert document["out_of_scope"] == {"excluded": 1, "picture": 3}
