@@ -24,7 +24,7 @@
 enum { MIN_DIGITS = 6, MAX_DIGITS = 19, MAX_GROUPS = 6, GROUP_BITS = 5, GAP_BITS = 4 };
 enum family { NUMBER, EMAIL, HANGUL, IDENTIFIER, ADDRESS, FAMILIES };
 enum gap {
-    NONE, HYPHEN, DOT, SPACE, CLOSE, SLASH, SPACED_HYPHEN, CLOSE_SPACE, SPACE_OPEN, DOT_SPACE, CLOSE_HYPHEN, YEAR, MONTH
+    NONE, HYPHEN, DOT, SPACE, CLOSE, SLASH, SPACED_HYPHEN, CLOSE_SPACE, OPEN, DOT_SPACE, CLOSE_HYPHEN, YEAR, MONTH
 };
 
 #define YEAR_MARK "\xeb\x85\x84"            /* 년 */
@@ -206,10 +206,11 @@ static enum gap gap_of(const uint8_t *gap, ptrdiff_t width) {
     case ' ': return SPACE;
     case ')': return CLOSE;
     case '/': return SLASH;
+    case '(': return OPEN;
     case '-' << 8 | ' ':
     case ' ' << 8 | '-': return SPACED_HYPHEN;
     case ')' << 8 | ' ': return CLOSE_SPACE;
-    case ' ' << 8 | '(': return SPACE_OPEN;
+    case ' ' << 8 | '(': return OPEN;
     case '.' << 8 | ' ': return DOT_SPACE;
     case ')' << 8 | '-': return CLOSE_HYPHEN;
     default: return NONE;

@@ -77,7 +77,7 @@ class Gap(enum.IntEnum):
     SLASH = 5
     SPACED_HYPHEN = 6
     CLOSE_SPACE = 7
-    SPACE_OPEN = 8
+    OPEN = 8
     DOT_SPACE = 9
     CLOSE_HYPHEN = 10
     YEAR = 11
@@ -94,7 +94,8 @@ GAPS: dict[bytes, Gap] = {
     b" -": Gap.SPACED_HYPHEN,
     b" - ": Gap.SPACED_HYPHEN,
     b") ": Gap.CLOSE_SPACE,
-    b" (": Gap.SPACE_OPEN,
+    b"(": Gap.OPEN,
+    b" (": Gap.OPEN,
     b". ": Gap.DOT_SPACE,
     b")-": Gap.CLOSE_HYPHEN,
     "년".encode(): Gap.YEAR,
