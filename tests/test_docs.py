@@ -19,6 +19,7 @@ from cli_runner import EXAMPLES, run
 from native import NATIVE
 
 import pii_guard
+from pii_guard.detectors import TABLE
 
 ROOT = EXAMPLES.parent
 README = ROOT / "README.md"
@@ -86,3 +87,19 @@ def test_every_command_and_its_help_is_in_the_readme_or_the_help() -> None:
     text = README.read_text(encoding="utf-8")
     for name in COMMANDS:
         assert re.search(rf"pii-guard {name}\b|`{name}`", text) or name == "doctor", name
+
+
+def test_the_page_of_kinds_is_what_the_command_says() -> None:
+    """docs/kinds.md holds the text of `pii-guard kinds KIND` for every kind, in the order of the table."""
+    page = ROOT / "docs" / "kinds.md"
+    parts = [
+        "# Kinds of personal data\n\nWhat each detector finds, what it must not find, its legal basis, gaps and sources: "
+        "the text of `pii-guard kinds KIND`.\nKinds of your own: [own-rules.md](own-rules.md).\n"
+    ]
+    for kind in TABLE:
+        heading, _, body = run("kinds", kind).stdout.partition("\n")
+        parts.append(f"## {heading.replace(': ', ' - ', 1)}\n\n```text{body.rstrip()}\n```\n")
+    text = "\n".join(parts)
+    if os.environ.get("PII_GUARD_UPDATE"):
+        page.write_text(text, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == text
