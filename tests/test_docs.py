@@ -93,8 +93,8 @@ def test_the_page_of_kinds_is_what_the_command_says() -> None:
     """docs/kinds.md holds the text of `pii-guard kinds KIND` for every kind, in the order of the table."""
     page = ROOT / "docs" / "kinds.md"
     parts = [
-        "# Kinds of personal data\n\nWhat each detector finds, what it must not find, its legal basis, gaps and sources: "
-        "the text of `pii-guard kinds KIND`.\nKinds of your own: [own-rules.md](own-rules.md).\n"
+        "# Kinds of personal data\n\nWhat each detector finds, what it must not find, its legal basis, gaps and "
+        "sources: the text of `pii-guard kinds KIND`.\nKinds of your own: [own-rules.md](own-rules.md).\n"
     ]
     for kind in TABLE:
         heading, _, body = run("kinds", kind).stdout.partition("\n")
