@@ -64,7 +64,7 @@ class Capabilities:
     writable: bool
     """`pii_guard.connectors.write` writes this format."""
     sampling: bool = False
-    """A part of a table can be read in place of all of it (`Table.sample`)."""
+    """A part of a table can be read in place of all of it (`Reading.sample`)."""
     comments: bool = False
     """Rows are lines of text or source code, in which a comment can allow personal data (docs/own-rules.md)."""
 
@@ -77,6 +77,18 @@ class OutOfScope:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are to be read, where their formats leave it open."""
+
+    encoding: str | None = None
+    """Of text files, as Python names it; None: found out (`pii_guard.connectors.encoding`)."""
+    header: bool = True
+    """Whether the first row of a delimited file holds the names of its columns; else they are `column1` and so on."""
+    sample: Sample | None = None
+    """What `Table.batches` gives in place of everything, where the source can (`Capabilities.sampling`)."""
+
+
 class Table(ABC):
     """One table of a source. The counters tell of the latest pass over it."""
 
@@ -86,8 +98,8 @@ class Table(ABC):
     row_count: int | None = None
     """Rows, where known before reading (`Capabilities.row_count`)."""
     bytes_read: int = 0
-    sample: Sample | None = None
-    """What `batches` gives in place of everything, where the source can (`Capabilities.sampling`)."""
+    reading: Reading = Reading()
+    """How it is to be read; set before the first pass."""
     unread: int = 0
     """Bytes that the sample left out."""
     unparsed: int = 0

@@ -4,7 +4,8 @@ The file is cut into pieces of whole rows here (with a regular expression where 
 pyarrow's own reader ends for good at a quote that is never closed. A row that is not closed within MAX_ROW bytes
 is given up as text, up to the line where the open value begins, and reading goes on at the next line. The rules:
 
-- the first row is the header, always; its names are kept as they are, empty and repeated ones too;
+- the first row is the header, unless it is said that there is none; its names are kept as they are, empty and repeated
+  ones too;
 - a quote opens a value only at its start; inside, two quotes are one; what follows the closing quote is still value;
 - an empty cell is an empty string, never null, quoted or not;
 - blank lines are skipped, but in a file of one column each is a row with an empty string;
@@ -92,10 +93,11 @@ class DelimitedTable(TextFileTable):
 
     def style(self) -> Style:
         with reading(self.target), self.resource.open() as file:
-            return replace(text_style(self.resource.head()), delimiter=self._rows(file).delimiter)
+            found = text_style(self.resource.head(), self.reading.encoding)
+            return replace(found, delimiter=self._rows(file).delimiter, header=self.reading.header)
 
     def _rows(self, file: BinaryIO) -> _Rows:
-        return _Rows(self.blocks(file), _DELIMITERS.get(self.resource.suffix, ","))
+        return _Rows(self.blocks(file), _DELIMITERS.get(self.resource.suffix, ","), self.reading.header)
 
 
 def _schema(names: list[str]) -> pa.Schema:
@@ -105,8 +107,9 @@ def _schema(names: list[str]) -> pa.Schema:
 class _Rows:
     """Cuts a stream of UTF-8 into a header and then into pieces: whole rows, or text that makes none."""
 
-    def __init__(self, blocks: Iterator[bytes], delimiter: str) -> None:
+    def __init__(self, blocks: Iterator[bytes], delimiter: str, header: bool) -> None:
         self._blocks = blocks
+        self._has_header = header
         self._data = b""
         self._ended = False
         self.line = 1
@@ -128,8 +131,11 @@ class _Rows:
         self.delimiter = max(self.delimiter + ",\t;|", key=unquoted.count)
         row = _row_pattern(self.delimiter).match(self._data, 0, LINE_LIMIT)
         self.header_is_sound = row is not None
-        header = self._take(row.end() if row else first.end())
+        end = row.end() if row else first.end()
+        header = self._take(end) if self._has_header else self._data[:end]
         table = _parse(header + b"\n", [], self.delimiter, [], quote='"' if row else False)
+        if not self._has_header:
+            return [f"column{number}" for number in range(1, table.num_columns + 1)]
         return [column[0].as_py() for column in table.columns]
 
     def __iter__(self) -> Iterator[tuple[bytes, bool]]:
@@ -276,7 +282,7 @@ class DelimitedSource(FileSource):
         if not len(plain):
             raise UsageError(f"a {suffix} file cannot hold a table without columns: write .parquet")
         rows, delimiter = 0, style.delimiter or _DELIMITERS[suffix]
-        options = pcsv.WriteOptions(delimiter=delimiter, eol=style.eol)
+        options = pcsv.WriteOptions(delimiter=delimiter, eol=style.eol, include_header=style.header)
         target = encoded(file, style)
         with pcsv.CSVWriter(target, plain, write_options=options) as writer:
             for batch in reader:

@@ -34,16 +34,21 @@ class Utf8Blocks:
     """The text of `file` as blocks of valid UTF-8, in order and without a byte order mark.
 
     A block never ends inside a character, and ends after a line feed where it can. Line ends, NUL bytes and everything
-    else are left as they are. `bytes_read` counts bytes of the file, `replaced` the sequences that U+FFFD stands for.
+    else are left as they are. With `encoding` nothing is found out. `bytes_read` counts bytes of the file, `replaced`
+    the sequences that U+FFFD stands for.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, encoding: str | None = None) -> None:
         self._file = file
+        self._encoding = encoding
         self.bytes_read = 0
         self.replaced = 0
 
     def __iter__(self) -> Iterator[bytes]:
         head = self._read()
+        if self._encoding is not None:
+            yield from self._decode(head, self._encoding)
+            return
         for mark, name in BYTE_ORDER_MARKS.items():
             if head.startswith(mark):
                 yield from self._decode(head, name)

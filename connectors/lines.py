@@ -38,19 +38,20 @@ class TextFileTable(FileTable):
 
     def opened(self) -> BinaryIO:
         """The bytes of the file, or the lines of its sample."""
-        if self.sample is None or not self.size:
+        sample = self.reading.sample
+        if sample is None or not self.size or not self.resource.lasting:
             return self.resource.open()
-        return lines_of(self.resource.open_seekable(), self.size, self.name, self.sample)
+        return lines_of(self.resource.open_seekable(), self.size, self.name, sample)
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         """The text of `file` from its start; the counters start anew."""
         self.bytes_read = self.unparsed = self.replaced = 0
-        blocks = Utf8Blocks(file)
+        blocks = Utf8Blocks(file, self.reading.encoding)
         for block in blocks:
             self.bytes_read, self.replaced = blocks.bytes_read, blocks.replaced
             yield block
         self.bytes_read = blocks.bytes_read
-        if self.sample is not None:
+        if self.reading.sample is not None:
             self.unread = max((self.size or 0) - self.bytes_read, 0)
 
     def unparsed_batches(self, lines: pa.StringArray) -> Iterator[pa.RecordBatch]:

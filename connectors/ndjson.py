@@ -28,7 +28,7 @@ class NdjsonTable(ObjectTable):
 
     def style(self) -> Style:
         with reading(self.target):
-            return text_style(self.resource.head())
+            return text_style(self.resource.head(), self.reading.encoding)
 
     def chunks(self, file: BinaryIO) -> Iterator[Chunk]:
         number = 0

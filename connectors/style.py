@@ -24,15 +24,17 @@ class Style:
     """Behind each row of a text file."""
     encoding: str = "utf-8"
     """Of a text file, as Python names it; `utf-8-sig` and `utf-16` begin with a byte order mark."""
+    header: bool = True
+    """Whether the first row holds the names of the columns."""
     compression: str | Mapping[str, str] = "zstd"
     """Of a binary file: one codec, or one for each column. Arrow files do not tell theirs."""
 
 
-def text_style(head: bytes) -> Style:
-    """The encoding and the line end of a text file that begins with `head`."""
-    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
-    if head.startswith(codecs.BOM_UTF8):
-        encoding = "utf-8-sig"
+def text_style(head: bytes, encoding: str | None = None) -> Style:
+    """The encoding, unless it is known, and the line end of a text file that begins with `head`."""
+    if encoding is None:
+        encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+        encoding = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else encoding
     if encoding is None:
         encoding = "utf-8" if _is(head, "utf-8") or not _is(head, "cp949") else "cp949"
     text = head.decode(encoding, "replace")

@@ -45,7 +45,7 @@ def plan(schema: pa.Schema, report: ScanReport, tags: Mapping[str, Tag]) -> tupl
     if headings:
         raise UnprotectedDataError(
             f"{headings[0].field}: a name of a field is a personal value, as where the first line of a file is data, "
-            "no header; names are never encrypted: give the file a header"
+            "no header; names are never encrypted: use --no-header, or give the file one"
         )
     planned, nested = [], []
     columns = [safe_name(name, place)[0] for place, name in enumerate(unique_names(schema), 1)]

@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from pii_guard import connectors
 from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
-from pii_guard.connectors.base import OutOfScope, Source, Table
-from pii_guard.connectors.sampling import Sample
+from pii_guard.connectors.base import OutOfScope, Reading, Source, Table
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
@@ -45,6 +44,7 @@ __all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets"
 
 MARKS = ("[]", "{}", "{keys}")
 """Parts of a path that are no names: elements, values and keys."""
+READING = Reading()
 PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
 
 
@@ -213,17 +213,17 @@ def scan_targets(
     progress: Callable[[Progress], None] | None = None,
     seen: set[str] | None = None,
     threads: int = 1,
-    sample: Sample | None = None,
+    reading: Reading = READING,
 ) -> ScanReport:
     """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on.
 
     `comments`: whether comments in lines of text can allow hits. `seen` holds the files of earlier scans of the same
     run: one that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
-    archive are read one after the other. The report is the same for any number of them. `sample`: read a part of each
-    file that can be read in part; the report says of which, and what that leaves open.
+    archive are read one after the other. The report is the same for any number of them. `reading` says how files
+    are read; with a sample, the report says of which a part was read and what that leaves open.
     """
     seen = set() if seen is None else seen
-    run = _Run(detectors, exclude, comments, sample, progress)
+    run = _Run(detectors, exclude, comments, reading, progress)
     with ThreadPoolExecutor(threads) as pool:
         try:
             begun = list(_parts(run, targets, seen, pool if threads > 1 else None))
@@ -247,10 +247,10 @@ class _Run:
         detectors: Sequence[Detector],
         exclude: Sequence[str],
         comments: bool,
-        sample: Sample | None,
+        reading: Reading,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.detectors, self.exclude, self.comments, self.sample = detectors, exclude, comments, sample
+        self.detectors, self.exclude, self.comments, self.reading = detectors, exclude, comments, reading
         self.stopped = False
         self._progress, self._lock = progress, threading.Lock()
         self._rows = 0
@@ -294,8 +294,7 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
         for table in source.tables():
             with_comments = run.comments and source.capabilities.comments
             counted = TableScan(shown, safe_text(table.name), run.detectors, with_comments=with_comments)
-            if source.lasting and source.capabilities.sampling:
-                table.sample = run.sample
+            table.reading = run.reading
             try:
                 for batch in table.batches():
                     counted.add(batch)

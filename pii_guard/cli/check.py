@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from pii_guard.check import check, exit_code, joined
-from pii_guard.cli.options import comments_option, policy_option, target_arguments, threads_option
+from pii_guard.cli.options import comments_option, policy_option, reading_options, target_arguments, threads_option
 from pii_guard.cli.output import emit, watching
 from pii_guard.cli.settings import place_of, settings
+from pii_guard.connectors.base import Reading
 from pii_guard.errors import UsageError
 from pii_guard.render import check as render
 from pii_guard.render import console
@@ -31,6 +32,7 @@ __all__ = ["command"]
     "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
 )
 @threads_option
+@reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     targets: tuple[str, ...],
@@ -40,6 +42,7 @@ def command(
     output: Path | None,
     exclude: tuple[str, ...],
     threads: int,
+    reading: Reading,
     quiet: bool,
 ) -> int:
     """Fail (exit 1) where TARGET... holds unencrypted personal data, or fields without purpose or retention class.
@@ -58,6 +61,7 @@ def command(
                 progress=progress,
                 seen=seen,
                 threads=threads,
+                reading=reading,
             )
             results.append(check(report, chosen.policy, tags))
     result = joined(results)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import existing_targets, policy_option
+from pii_guard.cli.options import existing_targets, policy_option, reading_options
 from pii_guard.cli.output import emit, watching
 from pii_guard.cli.settings import place_of, settings
+from pii_guard.connectors.base import Reading
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
@@ -25,8 +26,9 @@ __all__ = ["command"]
 @click.argument("target", callback=existing_targets)
 @click.option("--field", "field", required=True, metavar="FIELD", help="PATH, TABLE.PATH or SOURCE::TABLE::PATH.")
 @policy_option
+@reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def command(target: str, field: str, policy: Path | None, quiet: bool) -> int:
+def command(target: str, field: str, policy: Path | None, reading: Reading, quiet: bool) -> int:
     """Say why a field of TARGET was judged as it was, with the figures.
 
     \b
@@ -34,7 +36,9 @@ def command(target: str, field: str, policy: Path | None, quiet: bool) -> int:
     """
     chosen = settings(policy, place_of(target))
     with watching(quiet) as progress:
-        report = chosen.suppressed(scan_targets([target], detectors=chosen.detectors, progress=progress))
+        report = chosen.suppressed(
+            scan_targets([target], detectors=chosen.detectors, reading=reading, progress=progress)
+        )
     found = [item for item in report.fields if field in _names(item)]
     if not found:
         known = [name for item in report.fields for name in _names(item)[:2]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -20,6 +22,7 @@ __all__ = [
     "passphrase",
     "passphrase_option",
     "policy_option",
+    "reading_options",
     "sample_share",
     "target_arguments",
     "threads_option",
@@ -62,6 +65,35 @@ def comments_option(command: Command) -> Command:
         default=True,
         help="Ignore comments `pii-guard: allow[KIND] reason` in lines of text.",
     )(command)
+
+
+def reading_options(command: Command) -> Command:
+    """`--encoding` and `--no-header`, which reach the command as `reading`."""
+
+    @click.option(
+        "--encoding", callback=_encoding, help="The encoding of text files, such as cp949; found out by default."
+    )
+    @click.option(
+        "--no-header", is_flag=True, help="The first row of delimited files is data: columns are column1, ..."
+    )
+    @wraps(command)
+    def with_reading(*arguments: Any, encoding: str | None, no_header: bool, **options: Any) -> Any:
+        from pii_guard.connectors.base import Reading
+
+        return command(*arguments, reading=Reading(encoding, not no_header), **options)
+
+    return cast(Command, with_reading)
+
+
+def _encoding(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        found = codecs.lookup(value)
+        "".encode(found.name)  # refuses codecs that are none of text, such as base64
+    except LookupError:
+        raise click.BadParameter(f"{value!r} is no encoding of text that Python knows") from None
+    return found.name
 
 
 def threads_option(command: Command) -> Command:

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from pii_guard import connectors
-from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
+from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option, reading_options
 from pii_guard.cli.output import announce, emit, say, watching
 from pii_guard.cli.settings import place_of, required
 from pii_guard.cli.tables import only_name, only_table, refuse_incomplete
+from pii_guard.connectors.base import Reading
 from pii_guard.errors import UsageError
 from pii_guard.guard import Guard
 from pii_guard.keys.keyring import Keyring
@@ -31,6 +32,7 @@ __all__ = ["command"]
 @passphrase_option
 @click.option("--overwrite", is_flag=True, help="Replace the target if it exists.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+@reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     source: str,
@@ -41,6 +43,7 @@ def command(
     passphrase_file: Path | None,
     overwrite: bool,
     dry_run: bool,
+    reading: Reading,
     quiet: bool,
 ) -> int:
     """Copy SOURCE to a new file with every personal field encrypted and tagged.
@@ -53,7 +56,7 @@ def command(
     """
     if (target is None) is not in_place:
         raise UsageError("give one of --to TARGET and --in-place")
-    table, like = only_table(source)
+    table, like = only_table(source, reading)
     rules, chosen = required(policy, place_of(source))
     target, overwrite = target or source, overwrite or in_place
     format = connectors.check_target(target, overwrite=overwrite)
@@ -62,7 +65,7 @@ def command(
     ring, tags = Keyring.open(keys, passphrase(passphrase_file)), load_sidecar(sidecar_path(place_of(source)))
     guard = Guard(rules, ring, tags=tags, detectors=chosen.detectors)
     with watching(quiet) as progress:
-        report = scan_targets([source], detectors=chosen.detectors, progress=progress)
+        report = scan_targets([source], detectors=chosen.detectors, reading=reading, progress=progress)
     refuse_incomplete(report, source, table)
     reader = table.reader()
     emit(render.plan(guard.plan(reader.schema, report)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,12 +13,14 @@ from pii_guard.cli.options import (
     comments_option,
     kinds_of,
     policy_option,
+    reading_options,
     sample_share,
     target_arguments,
     threads_option,
 )
 from pii_guard.cli.output import emit, terminal_width, watching
 from pii_guard.cli.settings import by_policy, place_of, settings
+from pii_guard.connectors.base import Reading
 from pii_guard.connectors.sampling import Sample
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
@@ -55,6 +58,7 @@ CONFIDENCES = [str(level) for level in Confidence]
     callback=sample_share,
     help="Read so much of each file: Parquet by row groups, text by blocks of lines.",
 )
+@reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     targets: tuple[str, ...],
@@ -69,6 +73,7 @@ def command(
     show_values: bool,
     threads: int,
     sample: Sample | None,
+    reading: Reading,
     quiet: bool,
 ) -> int:
     """Find personal data in TARGET... (files, directories, archives; - is standard input).
@@ -100,7 +105,7 @@ def command(
                 progress=progress,
                 seen=seen,
                 threads=threads,
-                sample=sample,
+                reading=replace(reading, sample=sample),
             )
             parts.append(chosen.suppressed(part))
     report = merge(*parts)

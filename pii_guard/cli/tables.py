@@ -6,19 +6,25 @@ from pathlib import Path
 
 from pii_guard import connectors
 from pii_guard.connectors import Format
-from pii_guard.connectors.base import Table
+from pii_guard.connectors.base import Reading, Table
 from pii_guard.errors import ReadError, UsageError
 from pii_guard.model import ScanReport
 
 __all__ = ["only_name", "only_table", "refuse_incomplete"]
 
+READING = Reading()
 
-def only_table(source: str) -> tuple[Table, str]:
-    """The table of a file and the id of its format. Raises UsageError where there is no table, or more than one."""
+
+def only_table(source: str, reading: Reading = READING) -> tuple[Table, str]:
+    """The table of a file, to be read so, and the id of its format.
+
+    Raises UsageError where there is no table, or more than one.
+    """
     opened = connectors.open(source)
     tables = list(opened.tables())
     if len(tables) != 1:
         raise UsageError(f"{source}: has {len(tables)} tables; give a file with one")
+    tables[0].reading = reading
     return tables[0], opened.format
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pii_guard.connectors import sampling
+from pii_guard.connectors.base import Reading
 from pii_guard.connectors.sampling import Sample, lines_of
 from pii_guard.detectors import select
 from pii_guard.model import ScanReport
@@ -26,7 +27,7 @@ def lines(eol: str = "\n") -> bytes:
 
 
 def report(path: Path, share: float) -> ScanReport:
-    return scan_targets([str(path)], detectors=select(), sample=Sample(share))
+    return scan_targets([str(path)], detectors=select(), reading=Reading(sample=Sample(share)))
 
 
 @given(
