@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from pii_guard.connectors.base import Capabilities, FileSource
+from pii_guard.connectors.encoding import BLOCK
 from pii_guard.connectors.lines import MAX_ROW, line_arrays
 from pii_guard.connectors.objects import Chunk, ObjectTable
 from pii_guard.errors import ReadError
@@ -44,7 +45,7 @@ class JsonTable(ObjectTable):
                 chunk = Chunk()
         yield chunk
         line = values.line
-        for lines in line_arrays(itertools.chain([values.rest().encode()], blocks)):
+        for lines in line_arrays(itertools.chain(values.rest(), blocks)):
             chunk = Chunk()
             chunk.bad = [(line + number, text) for number, text in enumerate(lines.to_pylist()) if text.strip()]
             line += len(lines)
@@ -83,13 +84,16 @@ class _Values:
                     text, line = self._text[self._at : end], self.line
                     self._step(end)
                     return value, line, text
-            if self._ended or len(self._text) - self._at > MAX_ROW:
+            pending = len(self._text) - self._at
+            if self._ended or pending > MAX_ROW:
                 return None
-            self._grow(2 * (len(self._text) - self._at))
+            self._grow(min(2 * pending, MAX_ROW))
 
-    def rest(self) -> str:
-        """What was taken from the blocks and is no value."""
-        return self._text[self._at :]
+    def rest(self) -> Iterator[bytes]:
+        """What was taken from the blocks and is no value, in pieces that take no more memory than blocks do."""
+        for start in range(self._at, len(self._text), BLOCK // 4):
+            yield self._text[start : start + BLOCK // 4].encode()
+        self._text = ""
 
     def _to_value(self) -> bool:
         """Go to the start of the next value, over blanks, brackets and commas where they may be."""
