@@ -7,13 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 from pii_guard.connectors.base import FileSource, OutOfScope, os_reason, reading
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
 from pii_guard.connectors.formats import Container, Unreadable, identify
 from pii_guard.connectors.ignore import IGNORE_FILE, LEFT_OUT, IgnoreFile, ignore_files_above, left_out
 from pii_guard.connectors.nesting import Nesting
+from pii_guard.connectors.partitions import joined
 from pii_guard.connectors.resource import LocalFile, Resource, shown_path, standard_input
 from pii_guard.errors import ReadError, TargetError
 from pii_guard.model import NotExamined
@@ -146,7 +147,7 @@ def _walk(root: Path, exclude: tuple[str, ...]) -> Iterator[Found]:
                 ignored = (*ignored, IgnoreFile(absolute / below))
             stack += [(path / name, ignored) for name in names]
         else:
-            yield from _file(path, exclude, explicit=False)
+            yield from joined(_file(path, exclude, explicit=False), shown_path(root), PurePosixPath(below.as_posix()))
 
 
 def _left_out(path: Path, below: PurePath, exclude: tuple[str, ...]) -> str | None:

@@ -18,6 +18,7 @@ from pyarrow import fs
 
 from pii_guard.connectors.base import OutOfScope, os_reason
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
+from pii_guard.connectors.partitions import joined
 from pii_guard.connectors.resource import HEAD, Resource
 from pii_guard.errors import ReadError, TargetError
 
@@ -103,7 +104,8 @@ def _walk(files: fs.FileSystem, path: str, info: fs.FileInfo, shown: str, exclud
         elif excluded(below, exclude):
             yield OutOfScope(target, EXCLUDED)
         else:
-            yield from sources_in(RemoteFile(files, each.path, target, each.size), exclude, explicit=False)
+            file = RemoteFile(files, each.path, target, each.size)
+            yield from joined(sources_in(file, exclude, explicit=False), shown, PurePosixPath(below))
 
 
 def _found(url: str) -> tuple[fs.FileSystem, str, fs.FileInfo]:

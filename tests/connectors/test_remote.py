@@ -116,6 +116,20 @@ def test_one_file_and_a_pipeline(url: str) -> None:
         assert table.reader().read_all().num_rows == rows
 
 
+@pytest.mark.usefixtures("memory")
+def test_parts_of_a_table() -> None:
+    """`name=value` in a path is a column here as well."""
+    store = fsspec.filesystem("memory")
+    for year in (2020, 2021):
+        store.pipe_file(f"/shop/parts/orders/year={year}/a.csv", ROWS.encode())
+    report = scan("memory://shop/parts")
+    assert {str(field.field) for field, _ in report.findings} == {
+        "memory://shop/parts/orders::orders::name",
+        "memory://shop/parts/orders::orders::phone",
+    }
+    assert report.coverage.rows == 4
+
+
 @both
 def test_exclude(url: str) -> None:
     """Patterns are held against the path below the target."""
