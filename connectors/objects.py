@@ -42,26 +42,57 @@ _CHANGED = "the file changed while it was read"
 _NOT_OF_ONE_TYPE = (pa.ArrowException, OverflowError, UnicodeEncodeError)
 
 
+class _Parsed:
+    """Counts what a parser makes. Apart from the chunk: a parser that knew its chunk would keep it from being freed."""
+
+    def __init__(self) -> None:
+        self.objects = 0
+        self.keys: set[str] = set()
+
+    def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """An object from its keys and values; a key that is repeated gets a list of all its values."""
+        record = dict(pairs)
+        if len(record) < len(pairs):
+            times = Counter(name for name, _ in pairs)
+            for name in record:
+                if times[name] > 1:
+                    record[name] = [value for key, value in pairs if key == name]
+        self.objects += 1
+        self.keys.update(record)
+        return record
+
+    @property
+    def cells(self) -> int:
+        return self.objects * len(self.keys)
+
+
 class Chunk:
     """Objects that go into one batch, and the texts between them that are none, with the numbers of their lines."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.bad: list[tuple[int, str]] = []
-        self.objects = 0
-        """Objects that were parsed, at every depth; a parser that tries again sets it back."""
-        self._keys: set[str] = set()
-        self.decoder = json.JSONDecoder(object_pairs_hook=self._object)
+        self._parsed = _Parsed()
+        self.decoder = json.JSONDecoder(object_pairs_hook=self._parsed.object)
         """The parser of what goes into this chunk: it counts objects and keys."""
 
     @property
+    def objects(self) -> int:
+        """Objects that were parsed, at every depth; a parser that tries again sets it back."""
+        return self._parsed.objects
+
+    @objects.setter
+    def objects(self, count: int) -> None:
+        self._parsed.objects = count
+
+    @property
     def full(self) -> bool:
-        return len(self.rows) == MAX_BATCH_ROWS or self.objects * len(self._keys) > _CELLS
+        return len(self.rows) == MAX_BATCH_ROWS or self._parsed.cells > _CELLS
 
     @property
     def crowded(self) -> bool:
         """One line alone has so many objects and keys that structs of them would not fit into memory."""
-        return self.objects * len(self._keys) > 4 * _CELLS
+        return self._parsed.cells > 4 * _CELLS
 
     def add(self, value: Any, number: int, text: str) -> None:
         """Add what `decoder` made of `text`, which begins in line `number`. What is no object is no row."""
@@ -73,17 +104,6 @@ class Chunk:
     def columns(self) -> dict[str, list[Any]]:
         names = dict.fromkeys(name for row in self.rows for name in row)
         return {name: [row.get(name) for row in self.rows] for name in names}
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) < len(pairs):
-            times = Counter(name for name, _ in pairs)
-            for name in record:
-                if times[name] > 1:
-                    record[name] = [value for key, value in pairs if key == name]
-        self.objects += 1
-        self._keys.update(record)
-        return record
 
 
 class ObjectTable(TextFileTable):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import gc
 import json
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -252,3 +254,16 @@ def test_written_types(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=why):
             connectors.write(pa.RecordBatchReader.from_batches(refused.schema, [refused]), str(tmp_path / "no.jsonl"))
+
+
+def test_what_was_handed_out_is_freed(tmp_path: Path) -> None:
+    """No chunk waits for the garbage collector: with one that seldom runs, memory would grow with the file."""
+    table = table_of(tmp_path, {"a": {"b": 1}})
+    gc.disable()
+    try:
+        with table.resource.open() as file:
+            chunks = [weakref.ref(chunk) for chunk in table.chunks(file)]
+        assert chunks
+        assert not [chunk for chunk in chunks if chunk() is not None]
+    finally:
+        gc.enable()
