@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 __all__ = ["names_kind", "normalise", "words"]
 
@@ -36,6 +37,7 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=1 << 16)  # a folder of many files has the same headers again and again
 def names_kind(name: str, hints: frozenset[str], unless: frozenset[str] = frozenset()) -> bool:
     """Whether a header names the kind that `hints` (normalised) belong to, and has none of the words in `unless`.
 
