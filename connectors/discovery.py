@@ -11,12 +11,14 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from pii_guard.connectors.base import FileSource, OutOfScope, os_reason, reading
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
+from pii_guard.connectors.database_url import database_of, shown_target
 from pii_guard.connectors.formats import Container, Unreadable, identify
 from pii_guard.connectors.ignore import IGNORE_FILE, LEFT_OUT, IgnoreFile, ignore_files_above, left_out
 from pii_guard.connectors.nesting import Nesting
 from pii_guard.connectors.partitions import joined
 from pii_guard.connectors.resource import LocalFile, Resource, shown_path, standard_input
-from pii_guard.errors import ReadError, TargetError
+from pii_guard.connectors.selection import Selection
+from pii_guard.errors import ReadError, TargetError, UsageError
 from pii_guard.model import NotExamined
 
 __all__ = ["STANDARD_INPUT", "discover", "open"]
@@ -30,10 +32,11 @@ _KEYRING = "keyring.json"
 _NOT_REGULAR = "not a regular file"
 
 
-def discover(target: str, *, exclude: Sequence[str] = ()) -> Iterator[Found]:
+def discover(target: str, *, exclude: Sequence[str] = (), selection: Selection | None = None) -> Iterator[Found]:
     """What `target` holds: the source of a file, those in an archive, those below a directory, in order of their names.
 
-    `-` is standard input; a URL is a place in an object store (`pii_guard.connectors.remote`). Hidden directories,
+    `-` is standard input; a URL is a database (`pii_guard.connectors.database`), of which `selection` chooses tables,
+    or a place in an object store (`pii_guard.connectors.remote`). Hidden directories,
     links to directories, pictures and programs, the files of pii-guard itself, what a `.pii-guardignore` leaves out
     and whatever matches a pattern of `exclude` (shell wildcards, against the path below `target` or in the archive and
     against the name) are out of scope. A file that cannot be opened, or a document that no connector reads, is not
@@ -44,6 +47,13 @@ def discover(target: str, *, exclude: Sequence[str] = ()) -> Iterator[Found]:
     """
     if target == STANDARD_INPUT:
         return sources_in(standard_input(), exclude)
+    database = database_of(target)
+    if database is not None:
+        from pii_guard.connectors.database import discover_database  # libraries of databases, for those alone
+
+        return discover_database(target, database, exclude, selection or Selection())
+    if selection is not None and selection.narrows:
+        raise UsageError("--schema, --table, --include-views and --query are for URLs of databases alone")
     if _URL.match(target):
         from pii_guard.connectors.remote import discover_remote  # libraries of object stores, for those alone
 
@@ -72,6 +82,8 @@ def open(target: str) -> FileSource:
 
 
 def _resource(target: str) -> Resource:
+    if database_of(target) is not None:
+        raise TargetError(f"{shown_target(target)}: is a database, which is scanned, checked and tagged; name a file")
     if _URL.match(target):
         from pii_guard.connectors.remote import open_remote
 

@@ -14,6 +14,7 @@ __all__ = [
     "AuditError",
     "CustomKindError",
     "KeyringError",
+    "LostConnectionError",
     "PiiGuardError",
     "PolicyError",
     "PurposeRefusedError",
@@ -63,6 +64,10 @@ class ReadError(PiiGuardError):
         self.source = source
         self.reason = reason
         super().__init__(f"{source}: {reason}")
+
+
+class LostConnectionError(ReadError):
+    """A server that answered does so no more; a second attempt may succeed."""
 
 
 class WriteError(PiiGuardError):

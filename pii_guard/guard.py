@@ -21,7 +21,8 @@ from pii_guard.model import Confidence, ScanReport, Tag
 from pii_guard.policy import Policy, assign, load, suppress, with_detectors
 from pii_guard.protection import PlannedField, plan, protect_batches
 from pii_guard.revealing import encrypted_columns, field_of, reveal_batches
-from pii_guard.scanner import TableScan, scan_data
+from pii_guard.scanner import scan_data
+from pii_guard.table_scan import TableScan
 from pii_guard.tags import did_you_mean
 
 __all__ = ["Guard"]

@@ -362,7 +362,7 @@ class Coverage:
     sampled: int = 0
     """Tables of which a sample was read."""
     unread: int = 0
-    """Bytes of files that samples left out."""
+    """Bytes of files and tables that samples left out, of tables by an estimate."""
     bound: float = 0.0
     """A kind that is in none of the rows of any sample is in less than this share of that table's rows, with 95 %
     confidence, as far as rows are as good as drawn one by one: 3/n for n rows."""

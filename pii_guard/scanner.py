@@ -5,45 +5,38 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pii_guard import connectors
-from pii_guard.batches import MAX_MAP_KEYS, ArrowData, Leaf, leaves, normalise
+from pii_guard.batches import ArrowData, normalise
 from pii_guard.connectors.base import OutOfScope, Reading, Source, Table
+from pii_guard.connectors.database_url import database_of
+from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
-from pii_guard.engine.verdict import findings
-from pii_guard.errors import CustomKindError, PiiGuardError, ReadError, TargetError
-from pii_guard.field_tally import Header, tally_field
+from pii_guard.errors import CustomKindError, LostConnectionError, PiiGuardError, ReadError, TargetError
 from pii_guard.model import (
     Coverage,
     FieldPath,
     FieldReport,
-    FieldTally,
-    Finding,
-    KindTally,
     NotExamined,
     ScanReport,
-    Tag,
-    path_text,
 )
-from pii_guard.naming import safe_name, safe_text, unique_names
-from pii_guard.tags import read_tag
+from pii_guard.naming import safe_text
+from pii_guard.table_scan import TableScan, judged_findings
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy
 
-__all__ = ["Progress", "TableScan", "merge", "scan", "scan_data", "scan_targets"]
+__all__ = ["Progress", "merge", "scan", "scan_data", "scan_targets"]
 
-MARKS = ("[]", "{}", "{keys}")
-"""Parts of a path that are no names: elements, values and keys."""
 READING = Reading()
 PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
 
@@ -56,123 +49,6 @@ class Progress:
     rows: int
     position: int
     size: int | None
-
-
-@dataclass(slots=True)
-class _Column:
-    """One leaf field while it is counted."""
-
-    type: str
-    safe: tuple[str, ...]
-    named: Mapping[str, int]
-    tag: Tag | None
-    header: Header
-    tally: FieldTally = field(default_factory=FieldTally)
-
-
-class TableScan:
-    """Counts the batches of one table. `source` and `table` are safe to show.
-
-    `with_comments`: the values are lines in which a comment can allow hits (docs/own-rules.md).
-    """
-
-    def __init__(self, source: str, table: str, detectors: Sequence[Detector], *, with_comments: bool = False) -> None:
-        self.source = source
-        self.table = table
-        self.detectors = detectors
-        self.with_comments = with_comments
-        self.rows = 0
-        self.bytes = 0
-        self._columns: dict[tuple[str, ...], _Column] = {}
-        self._names: dict[tuple[str, ...], dict[str, int]] = {}  # of the fields in a field: name -> place from 1
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Count one batch; schemas may differ from batch to batch."""
-        self.rows += batch.num_rows
-        for leaf in leaves(batch.rename_columns(unique_names(batch.schema))):
-            column = self._column(leaf)
-            counted = tally_field(leaf.folded(), self.detectors, column.header, with_comments=self.with_comments)
-            self.bytes += counted.bytes
-            column.tally = column.tally + counted
-
-    def _column(self, leaf: Leaf) -> _Column:
-        segments = self._collapsed(leaf.segments)
-        column = self._columns.get(segments)
-        if column is None:
-            safe, named = self._safe(segments)
-            tag = read_tag(pa.field(leaf.segments[0], pa.null(), metadata=leaf.metadata)) if leaf.metadata else None
-            header = Header.of(_own_name(safe), self.detectors)
-            column = self._columns[segments] = _Column(str(leaf.type), safe, named, tag, header)
-        return column
-
-    def _collapsed(self, segments: tuple[str, ...]) -> tuple[str, ...]:
-        """The path under which a leaf is counted: objects with very many keys are counted under `{}`."""
-        for depth, segment in enumerate(segments):
-            if segment in MARKS:
-                continue
-            parent = segments[:depth]
-            known = self._names.setdefault(parent, {})
-            if not parent or len(known) <= MAX_MAP_KEYS:
-                known.setdefault(segment, len(known) + 1)
-                if parent and len(known) > MAX_MAP_KEYS:
-                    self._collapse(parent)
-            if parent and len(known) > MAX_MAP_KEYS:
-                segments = (*parent, "{}", *segments[depth + 1 :])
-        return segments
-
-    def _safe(self, segments: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, int]]:
-        """The path, safe to show, and how many values of each kind its last name holds."""
-        safe: list[str] = []
-        named: Mapping[str, int] = {}
-        for depth, segment in enumerate(segments):
-            place = self._names.get(segments[:depth], {}).get(segment, 1)
-            shown, named = (segment, {}) if segment in MARKS else safe_name(segment, place)
-            safe.append(shown)
-        return tuple(safe), named
-
-    def _collapse(self, parent: tuple[str, ...]) -> None:
-        depth = len(parent)
-        for segments in [key for key in self._columns if key[:depth] == parent and len(key) > depth]:
-            if segments[depth] in MARKS:
-                continue
-            column = self._columns.pop(segments)
-            target = (*parent, "{}", *segments[depth + 1 :])
-            known = self._columns.get(target)
-            if known is None:
-                safe = (*column.safe[:depth], "{}", *column.safe[depth + 1 :])
-                self._columns[target] = replace(column, safe=safe)
-            else:
-                known.tally = known.tally + column.tally
-                known.named = {**column.named, **known.named}
-
-    def reports(self) -> tuple[FieldReport, ...]:
-        """One report a leaf field, in order of appearance."""
-        found = []
-        for column in self._columns.values():
-            counted = column.tally
-            kinds = dict(counted.kinds)
-            for kind, times in column.named.items():
-                kinds[kind] = kinds.get(kind, KindTally()) + KindTally(named=times)
-            report = FieldReport(
-                FieldPath(self.source, self.table, path_text(column.safe)),
-                column.safe,
-                column.type,
-                replace(counted, kinds=kinds),
-                tag=column.tag,
-                in_lines=self.with_comments,
-            )
-            found.append(replace(report, findings=_findings(report, self.detectors)))
-        return with_neighbours(found, self.detectors)
-
-
-def _own_name(segments: tuple[str, ...]) -> str:
-    """The last name in a path: `emails` of `user.emails[]`."""
-    names = [segment for segment in segments if segment not in MARKS]
-    return names[-1] if names else ""
-
-
-def _findings(report: FieldReport, detectors: Sequence[Detector]) -> tuple[Finding, ...]:
-    return findings(_own_name(report.segments), report.tally, detectors, report.protection)
 
 
 def scan_data(
@@ -214,16 +90,18 @@ def scan_targets(
     seen: set[str] | None = None,
     threads: int = 1,
     reading: Reading = READING,
+    selection: Selection | None = None,
 ) -> ScanReport:
-    """Scan files and directories. What cannot be read is named in the report; the rest of the run goes on.
+    """Scan files, directories and databases. What cannot be read is named in the report; the rest of the run goes on.
 
     `comments`: whether comments in lines of text can allow hits. `seen` holds the files of earlier scans of the same
     run: one that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
-    archive are read one after the other. The report is the same for any number of them. `reading` says how files
-    are read; with a sample, the report says of which a part was read and what that leaves open.
+    archive are read one after the other. The report is the same for any number of them. `reading` says how files and
+    tables are read; with a sample, the report says of which a part was read and what that leaves open. `selection`:
+    which tables of databases to read.
     """
     seen = set() if seen is None else seen
-    run = _Run(detectors, exclude, comments, reading, progress)
+    run = _Run(detectors, exclude, comments, reading, selection, progress)
     with ThreadPoolExecutor(threads) as pool:
         try:
             begun = list(_parts(run, targets, seen, pool if threads > 1 else None))
@@ -248,9 +126,11 @@ class _Run:
         exclude: Sequence[str],
         comments: bool,
         reading: Reading,
+        selection: Selection | None,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.detectors, self.exclude, self.comments, self.reading = detectors, exclude, comments, reading
+        self.selection = selection
         self.stopped = False
         self._progress, self._lock = progress, threading.Lock()
         self._rows = 0
@@ -270,7 +150,7 @@ def _parts(
     """A report for each thing that the targets hold, in the order of the walk."""
     names: dict[str, int] = {}  # two files whose names hold values are told apart by a number
     for target in targets:
-        for found in connectors.discover(target, exclude=run.exclude):
+        for found in connectors.discover(target, exclude=run.exclude, selection=run.selection):
             if isinstance(found, NotExamined):
                 yield ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),))
             elif isinstance(found, OutOfScope):
@@ -292,25 +172,36 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
     failed: dict[str, None] = {}  # each reason once
     try:
         for table in source.tables():
-            with_comments = run.comments and source.capabilities.comments
-            counted = TableScan(shown, safe_text(table.name), run.detectors, with_comments=with_comments)
             table.reading = run.reading
-            try:
-                for batch in table.batches():
-                    counted.add(batch)
-                    run.count(shown, batch.num_rows, table)
-            except CustomKindError:  # the policy is broken, not the table
-                raise
-            except PiiGuardError as error:  # one table that breaks costs no other
+            part, error = _scan_table(run, source, table, shown)
+            if isinstance(error, LostConnectionError):  # once more from its start
+                again, error = _scan_table(run, source, table, shown)
+                part = again if error is None or again.coverage.rows >= part.coverage.rows else part
+            parts.append(part)
+            if error is not None:  # one table that breaks costs no other
                 failed[_reason(error)] = None
-            finally:  # what was read before it broke stays in the report
-                parts.append(_report(counted, sources=0, unparsed=table.unparsed, unread=table.unread))
     except CustomKindError:
         raise
     except PiiGuardError as error:
         failed[_reason(error)] = None
     unread = ScanReport(not_examined=tuple(NotExamined(shown, reason) for reason in failed))
     return merge(*parts, unread, detectors=run.detectors)
+
+
+def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[ScanReport, PiiGuardError | None]:
+    """What was read of one table, and what broke it, if anything did."""
+    with_comments = run.comments and source.capabilities.comments
+    counted = TableScan(shown, safe_text(table.name), run.detectors, with_comments=with_comments)
+    failure = None
+    try:
+        for batch in table.batches():
+            counted.add(batch)
+            run.count(shown, batch.num_rows, table)
+    except CustomKindError:  # the policy is broken, not the table
+        raise
+    except PiiGuardError as error:
+        failure = error
+    return _report(counted, sources=0, unparsed=table.unparsed, unread=table.unread), failure
 
 
 def _reason(error: PiiGuardError) -> str:
@@ -350,7 +241,7 @@ def _judged(
         return fields
     detectors = select() if detectors is None else detectors
     anew = {
-        report.field: replace(report, findings=_findings(report, detectors))
+        report.field: replace(report, findings=judged_findings(report, detectors))
         for report in fields
         if (report.field.source, report.field.table) in tables
     }
@@ -366,7 +257,7 @@ def scan(
     table: str = "data",
     policy: Policy | str | os.PathLike[str] | None = None,
 ) -> ScanReport:
-    """Find personal data in a file, a directory, or Arrow data (data frames, tables, readers, lists of dicts).
+    """Find personal data in a file, a directory, a database (its URL), or Arrow data (frames, readers, lists of dicts).
 
     `only` and `excluding` name kinds. `table` names the table in the report where the data has no name of its own.
     `policy`, a policy or the path of its file, adds the kinds that it defines and suppresses what it suppresses today.
@@ -391,7 +282,7 @@ def _scanned(target: str | os.PathLike[str] | ArrowData, detectors: Sequence[Det
         try:
             return scan_targets([path], detectors=detectors)
         except TargetError:
-            if PATH_LIKE.fullmatch(path) and safe_text(path) == path:
+            if database_of(path) is not None or (PATH_LIKE.fullmatch(path) and safe_text(path) == path):
                 raise
         # what was handed in by mistake may be the data itself: it is not repeated
         raise TargetError("the target is no file or directory; pii_guard.find searches texts")

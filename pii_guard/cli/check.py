@@ -13,6 +13,7 @@ from pii_guard.cli.options import comments_option, policy_option, reading_option
 from pii_guard.cli.output import emit, watching
 from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import Reading
+from pii_guard.connectors.database_url import shown_target
 from pii_guard.errors import UsageError
 from pii_guard.render import check as render
 from pii_guard.render import console
@@ -29,7 +30,10 @@ __all__ = ["command"]
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and tables whose name matches; may be repeated.",
 )
 @threads_option
 @reading_options
@@ -66,7 +70,8 @@ def command(
             results.append(check(report, chosen.policy, tags))
     result = joined(results)
     if not result.report.coverage.sources and result.report.complete:
-        raise UsageError(f"nothing was read under {', '.join(targets)}: no file there is in scope, so nothing is clean")
+        shown = ", ".join(map(shown_target, targets))
+        raise UsageError(f"nothing was read under {shown}: no file there is in scope, so nothing is clean")
     if form == "json":
         text = render.json(result)
     else:

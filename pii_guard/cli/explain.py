@@ -11,6 +11,7 @@ from pii_guard.cli.options import existing_targets, policy_option, reading_optio
 from pii_guard.cli.output import emit, watching
 from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import Reading
+from pii_guard.connectors.database_url import shown_target
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
@@ -42,7 +43,7 @@ def command(target: str, field: str, policy: Path | None, reading: Reading, quie
     found = [item for item in report.fields if field in _names(item)]
     if not found:
         known = [name for item in report.fields for name in _names(item)[:2]]
-        raise UsageError(f"no field {field} in {target}{did_you_mean(field, known)}")
+        raise UsageError(f"no field {field} in {shown_target(target)}{did_you_mean(field, known)}")
     emit("\n".join(explain(item, _named(item, chosen.detectors)) for item in found))
     return 0 if report.complete else 3
 

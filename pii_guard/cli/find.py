@@ -52,7 +52,7 @@ def command(
     else:
         source = connectors.open(file)
         if source.format not in TEXT_FORMATS:
-            raise UsageError(f"{file}: is no text ({source.format}); use `pii-guard scan`")
+            raise UsageError(f"{source.target}: is no text ({source.format}); use `pii-guard scan`")
         with reading(source.target), source.resource.open() as stream:
             hits = list(find_in_stream(stream, detectors))
     allowed = sum(hit.allowed for hit in hits) if comments else 0

@@ -16,6 +16,7 @@ from pii_guard.errors import UsageError
 
 __all__ = [
     "comments_option",
+    "database_options",
     "existing_targets",
     "keys_option",
     "kinds_of",
@@ -104,6 +105,30 @@ def threads_option(command: Command) -> Command:
         show_default=True,
         help="Read so many files at a time.",
     )(command)
+
+
+def database_options(command: Command) -> Command:
+    """`schemas`, `tables`, `views` and `query` of a `pii_guard.connectors.selection.Selection`."""
+    for option in (
+        click.option("--query", metavar="SQL", help="Of a database: read the rows of this query, and no tables."),
+        click.option("--include-views", "views", is_flag=True, help="Of a database: read views too."),
+        click.option(
+            "--table",
+            "tables",
+            multiple=True,
+            metavar="PATTERN",
+            help="Of a database: only tables whose name, or SCHEMA.NAME, matches; may be repeated.",
+        ),
+        click.option(
+            "--schema",
+            "schemas",
+            multiple=True,
+            metavar="PATTERN",
+            help="Of a database: only schemas whose name matches; may be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def sample_share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:

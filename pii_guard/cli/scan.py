@@ -11,6 +11,7 @@ import click
 
 from pii_guard.cli.options import (
     comments_option,
+    database_options,
     kinds_of,
     policy_option,
     reading_options,
@@ -22,6 +23,7 @@ from pii_guard.cli.output import emit, terminal_width, watching
 from pii_guard.cli.settings import by_policy, place_of, settings
 from pii_guard.connectors.base import Reading
 from pii_guard.connectors.sampling import Sample
+from pii_guard.connectors.selection import Selection
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
@@ -41,8 +43,12 @@ CONFIDENCES = [str(level) for level in Confidence]
 @click.option("--only", metavar="KIND,...", help="Look for these kinds alone (pii-guard kinds lists them).")
 @click.option("--except", "excluding", metavar="KIND,...", help="Do not look for these kinds.")
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose path matches; may be repeated."
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and tables whose name matches; may be repeated.",
 )
+@database_options
 @policy_option
 @comments_option
 @click.option(
@@ -56,7 +62,7 @@ CONFIDENCES = [str(level) for level in Confidence]
     "--sample",
     metavar="N%",
     callback=sample_share,
-    help="Read so much of each file: Parquet by row groups, text by blocks of lines.",
+    help="Read so much of each file: Parquet by row groups, text by blocks of lines; and of each table in a database.",
 )
 @reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -67,6 +73,10 @@ def command(
     only: str | None,
     excluding: str | None,
     exclude: tuple[str, ...],
+    schemas: tuple[str, ...],
+    tables: tuple[str, ...],
+    views: bool,
+    query: str | None,
     policy: Path | None,
     comments: bool,
     fail_on: str | None,
@@ -76,7 +86,7 @@ def command(
     reading: Reading,
     quiet: bool,
 ) -> int:
-    """Find personal data in TARGET... (files, directories, archives; - is standard input).
+    """Find personal data in TARGET... (files, directories, archives, URLs of databases and stores, or - for stdin).
 
     Nothing is written and nothing leaves this machine. Samples are masked.
 
@@ -84,6 +94,7 @@ def command(
     pii-guard scan customers.csv
     pii-guard scan exports/ --format json --output report.json
     pii-guard scan exports/ --fail-on likely
+    pii-guard scan postgresql://app@db.example/shop --schema 'public'
     """
     if show_values and (form != "table" or output is not None or not sys.stdout.isatty()):
         raise UsageError("--show-values shows values on a terminal only: no other --format, no --output, no pipe")
@@ -106,6 +117,7 @@ def command(
                 seen=seen,
                 threads=threads,
                 reading=replace(reading, sample=sample),
+                selection=Selection(schemas, tables, views, query),
             )
             parts.append(chosen.suppressed(part))
     report = merge(*parts)

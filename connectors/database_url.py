@@ -1,0 +1,113 @@
+"""URLs of databases: what they name, what of them may be shown, and which connector reads them.
+
+A URL may name environment variables, `postgresql://app:${DB_PASSWORD}@host/shop`, so that a secret stands in none.
+No library is imported here: every target passes through this module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from pii_guard.errors import TargetError
+
+if TYPE_CHECKING:
+    from pii_guard.connectors.database import DatabaseSource
+
+__all__ = ["DATABASES", "Database", "DatabaseUrl", "database_of", "shown_target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A kind of database: its name in URLs that are shown, the schemes it goes by, where its source is."""
+
+    id: str
+    schemes: tuple[str, ...]
+    entry: str
+    requires: str
+    """What `pip install` takes for the library that reads it."""
+
+    def load(self) -> type[DatabaseSource]:
+        """The connector; its libraries are imported now. Raises TargetError where they are not installed."""
+        module, name = self.entry.split(":")
+        try:
+            connector: type[DatabaseSource] = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            if (error.name or "").startswith("pii_guard"):
+                raise
+            raise TargetError(
+                f"{self.id}://: needs a library that is not installed; pip install '{self.requires}'"
+            ) from None
+        return connector
+
+
+DATABASES = (
+    Database(
+        "postgresql",
+        ("postgresql", "postgres"),
+        "pii_guard.connectors.postgresql:PostgresqlSource",
+        "pii-guard-arrow[postgresql]",
+    ),
+)
+"""Databases with a connector of their own."""
+
+_BY_SCHEME = {scheme: database for database in DATABASES for scheme in database.schemes}
+
+_SCHEME = re.compile(r"([A-Za-z][\w.-]*)(\+[\w.-]+)?://")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def database_of(target: str) -> Database | None:
+    """The kind of database that `target` is a URL of; None for any other target. A driver (`+psycopg`) is ignored."""
+    scheme = _SCHEME.match(target)
+    return _BY_SCHEME.get(scheme[1].lower()) if scheme else None
+
+
+def shown_target(target: str) -> str:
+    """A target as it may be shown: of a URL, neither account nor password nor options.
+
+    >>> shown_target("mysql://app:s3/cr@t@db.example:3306/shop?ssl_ca=ca.pem")
+    'mysql://db.example:3306/shop'
+    """
+    scheme, mark, rest = target.partition("://")
+    # a password may hold unescaped signs of all kinds: nothing that stands before the last @ is shown
+    return scheme + mark + rest.rpartition("@")[2].partition("?")[0] if mark else target
+
+
+class DatabaseUrl:
+    """A URL with its environment variables filled in. `text` may hold a password; `shown` holds neither password nor
+    account nor options, so that a database has one name whoever reads it.
+
+    >>> url = DatabaseUrl("postgresql+psycopg://app:secret@db.example/shop?sslmode=require", "postgresql")
+    >>> url, url.password
+    (postgresql://db.example/shop, 'secret')
+    """
+
+    def __init__(self, given: str, kind: str) -> None:
+        rest = given.partition("://")[2]
+        self.shown = shown_target(f"{kind}://{rest}")
+        self.text = f"{kind}://{_VARIABLE.sub(self._variable, rest)}"
+        try:
+            parts = urlsplit(self.text)
+            self.host, self.port = parts.hostname, parts.port
+        except ValueError:
+            raise TargetError(
+                f"{self.shown}: is no URL; signs such as @ / ? # in a password are written %40 %2F %3F %23"
+            ) from None
+        self.user = None if parts.username is None else unquote(parts.username)
+        self.password = None if parts.password is None else unquote(parts.password)
+        self.path = unquote(parts.path)
+        self.options = dict(parse_qsl(parts.query, keep_blank_values=True))
+
+    def __repr__(self) -> str:
+        return self.shown
+
+    def _variable(self, name: re.Match[str]) -> str:
+        value = os.environ.get(name[1])
+        if value is None:
+            raise TargetError(f"{self.shown}: the environment variable {name[1]}, which the URL names, is not set")
+        return quote(value, safe="")

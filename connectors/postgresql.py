@@ -1,0 +1,246 @@
+"""PostgreSQL: rows by ADBC, which streams COPY into Arrow; tables by the catalog.
+
+Each table is read in a transaction that cannot write and is rolled back. Columns of a type whose text is not its value
+(json, arrays, hstore, inet, enums, ranges, numeric, dates ...) are cast to text by the server: in the driver's own
+types, values of many of them would be bytes of the wire protocol. bytea stays bytes. Partitions are read once, by
+their parent; children that inherit in the old way are tables of their own.
+Large objects and system catalogs are not read. Rate: some 350,000 rows of 7 columns a second.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, ClassVar
+
+import adbc_driver_manager
+import pyarrow as pa
+from adbc_driver_postgresql import dbapi
+
+from pii_guard.connectors.base import MAX_BATCH_BYTES, Capabilities, bounded, empty_batch
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.sampling import Sample
+from pii_guard.errors import LostConnectionError, ReadError
+
+__all__ = ["PostgresqlSource", "PostgresqlTable"]
+
+_FEWEST_BLOCKS = 256
+"""Smaller tables are read whole: too few blocks to draw from."""
+
+_DEFAULTS = {"connect_timeout": "10", "fallback_application_name": "pii-guard"}
+"""Parameters of the connection, where neither the URL nor the environment has them."""
+_ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT"}
+
+# Within the transaction: where there is a pooler in between, settings of the session are someone else's.
+_BEGIN = """
+    SELECT set_config('statement_timeout', CASE current_setting('statement_timeout') WHEN '0' THEN '1h'
+                                           ELSE current_setting('statement_timeout') END, true),
+           set_config('lock_timeout', CASE current_setting('lock_timeout') WHEN '0' THEN '10s'
+                                      ELSE current_setting('lock_timeout') END, true),
+           set_config('datestyle', 'ISO', true),
+           set_config('client_encoding', CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII'
+                                         ELSE 'UTF8' END, true)
+"""
+
+_TABLES = """
+    SELECT n.nspname::text, c.relname::text, c.relkind::text, row_security_active(c.oid),
+           CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_table_size(relid)), 0) FROM pg_partition_tree(c.oid))
+                ELSE coalesce(pg_table_size(c.oid), 0) END::bigint,
+           CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM pg_partition_tree(c.oid))
+                ELSE coalesce(pg_relation_size(c.oid), 0) END::bigint / current_setting('block_size')::bigint
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+    ORDER BY 1, 2
+"""
+_ELSEWHERE = {"v": "a view", "f": "a table of another server"}
+
+_AS_THEY_ARE = frozenset(
+    {"text", "varchar", "bpchar", "name", "int2", "int4", "int8", "float4", "float8", "bool", "bytea"}
+)
+"""Types that Arrow has too."""
+
+_STATES = {
+    "42501": "permission denied",
+    "42P01": "there is no such table, or no more",
+    "3F000": "there is no such schema, or no more",
+    "55P03": "locked by another session",
+    "57014": "it took longer than the statement timeout (?options=-c%20statement_timeout%3D... in the URL sets it)",
+}
+_REFUSALS = {
+    r"password authentication failed": "the password is wrong",
+    r"no password supplied": "it wants a password; set PGPASSWORD, or write one into ~/.pgpass",
+    r"database .* does not exist": "the server has no database of this name",
+    r"role .* does not exist": "the server has no such account",
+    r"Connection refused|No such file or directory": "no server answers there",
+    r"could not translate host name": "no host of this name is known",
+    r"timeout expired": "no server answers there in time",
+    r"no pg_hba\.conf entry": "the server admits no such connection (pg_hba.conf)",
+    r"SSL|certificate": "the TLS connection was refused; see sslmode and sslrootcert",
+    r"too many (?:clients|connections)": "the server has no connection left",
+    r"invalid": "a parameter of the URL is wrong; @ / ? # in a password are written %40 %2F %3F %23",
+}
+
+
+class PostgresqlTable(DatabaseTable):
+    """One table, view or query."""
+
+    source: PostgresqlSource
+
+    def __init__(self, source: PostgresqlSource, relation: Relation, query: str | None) -> None:
+        super().__init__(source, relation)
+        self.query = query
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        with self.source.connected() as connection, _speaking(self.target, self._what, connection):
+            sql = self.query.rstrip().rstrip(";") if self.query else self._select()
+            with closing(connection.cursor(adbc_stmt_kwargs=_OPTIONS)) as cursor:
+                described = cursor.adbc_execute_schema(sql)
+                if not described.names:
+                    if self.query:
+                        raise ReadError(self.target, "the query: it gives no columns; only a SELECT is read")
+                    return
+                cursor.execute(_as_text(sql, described))
+                with closing(cursor.fetch_record_batch()) as reader:
+                    seen = False
+                    for batch in reader:
+                        for part in bounded(_sound(batch, described.names)):
+                            yield part
+                            seen = True
+                    if not seen:
+                        yield empty_batch(pa.schema([pa.field(name, pa.string()) for name in described.names]))
+
+    @property
+    def _what(self) -> str:
+        return "the query" if self.query else f"table {self.name}"
+
+    def _select(self) -> str:
+        only = "ONLY " if self.relation.kind == "r" else ""  # without the tables that inherit from it
+        name = f"{only}{_quoted(self.relation.schema)}.{_quoted(self.relation.table)}"
+        return f"SELECT * FROM {name}{self._sampled(self.reading.sample)}"  # noqa: S608 - quoted
+
+    def _sampled(self, sample: Sample | None) -> str:
+        if sample is None or sample.share >= 1 or self.relation.blocks < _FEWEST_BLOCKS:
+            return ""
+        self.unread = round((self.relation.size or 0) * (1 - sample.share))
+        return f" TABLESAMPLE SYSTEM ({100 * sample.share}) REPEATABLE ({zlib.crc32(self.name.encode())})"
+
+
+_OPTIONS = {"adbc.postgresql.batch_size_hint_bytes": str(MAX_BATCH_BYTES // 2)}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _as_text(sql: str, schema: pa.Schema) -> str:
+    """`sql` with columns that are counted through, since two may have one name, and cast where need be."""
+    numbers = [_quoted(str(number)) for number in range(len(schema))]
+    casts = [
+        number if (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode() in _AS_THEY_ARE else f"{number}::text"
+        for number, field in zip(numbers, schema, strict=True)
+    ]
+    return f"SELECT {', '.join(casts)} FROM (\n{sql}\n) AS q ({', '.join(numbers)})"  # noqa: S608 - quoted
+
+
+def _sound(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    """`batch` under its names. Text that is no UTF-8, as a database of encoding SQL_ASCII may hold, is bytes."""
+    columns = []
+    for column in batch.columns:
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            column = column.cast(pa.binary())
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+class PostgresqlSource(DatabaseSource):
+    """A database of a PostgreSQL server."""
+
+    format = "postgresql"
+    capabilities: ClassVar = Capabilities(
+        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=True
+    )
+
+    def relations(self) -> list[Relation]:
+        with self.connected() as connection, _speaking(self.target, "the catalog", connection):
+            cursor = connection.cursor()
+            with closing(cursor):
+                cursor.execute(_TABLES)
+                rows = cursor.fetchall()
+        return [
+            Relation(
+                schema,
+                table,
+                size,
+                _ELSEWHERE.get(kind),
+                "row-level security may hide rows from this account" if hides else None,
+                0 if kind in _ELSEWHERE else blocks,
+                kind,
+            )
+            for schema, table, kind, hides, size, blocks in rows
+        ]
+
+    def table(self, relation: Relation, query: str | None = None) -> PostgresqlTable:
+        return PostgresqlTable(self, relation, query)
+
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        """A connection within a transaction that cannot write. Raises ReadError where there is none to be had."""
+        try:
+            connection = dbapi.connect(self._uri())
+        except adbc_driver_manager.Error as error:
+            raise ReadError(self.target, _refusal(str(error))) from None
+        try:
+            with _speaking(self.target, "the session", connection), closing(connection.cursor()) as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+                cursor.execute(_BEGIN)
+                cursor.fetchall()
+            yield connection
+        finally:
+            with suppress(adbc_driver_manager.Error, OSError):  # nothing was written that a failure could lose
+                connection.close()
+
+    def _uri(self) -> str:
+        given = self.url
+        missing = [
+            f"{name}={value}"
+            for name, value in _DEFAULTS.items()
+            if name not in given.options and _ENVIRONMENT.get(name, "") not in os.environ
+        ]
+        return given.text + ("&" if "?" in given.text else "?") + "&".join(missing)
+
+
+def _refusal(message: str) -> str:
+    """Why there is no connection, in words of ours: libpq repeats parts of a URL that it does not understand."""
+    return next(
+        (reason for pattern, reason in _REFUSALS.items() if re.search(pattern, message)),
+        "the connection was refused; try the same URL with psql",
+    )
+
+
+@contextmanager
+def _speaking(target: str, what: str, connection: Any) -> Iterator[None]:
+    """Turn errors of the driver into errors without its message, which quotes values and the query."""
+    try:
+        yield
+    except (adbc_driver_manager.Error, OSError, pa.ArrowException) as error:
+        if _is_lost(connection):
+            raise LostConnectionError(target, f"{what}: the connection was lost") from None
+        state = getattr(error, "sqlstate", None)
+        if state is None and "statement timeout" in str(error):
+            state = "57014"
+        said = f"the server refused it (SQLSTATE {state})" if state else "the server broke off reading it"
+        raise ReadError(target, f"{what}: {_STATES.get(str(state), said)}") from None
+
+
+def _is_lost(connection: Any) -> bool:
+    try:
+        connection.rollback()
+    except (adbc_driver_manager.Error, OSError):
+        return True
+    return False

@@ -1,0 +1,225 @@
+"""One suite over the connectors of all databases. What one cannot do stands in its capabilities."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from cli_runner import EXAMPLES, run
+from databases import CASES, Case, Made
+
+from pii_guard import connectors, scan
+from pii_guard.connectors import Source, Table, base
+from pii_guard.connectors.base import Reading
+from pii_guard.connectors.database_url import DATABASES
+from pii_guard.connectors.sampling import Sample
+from pii_guard.connectors.selection import Selection
+from pii_guard.detectors import select
+from pii_guard.errors import ReadError, TargetError, UsageError
+from pii_guard.model import NotExamined, ScanReport
+from pii_guard.scanner import scan_targets
+
+PHONE = "010-9876-5432"
+COLUMNS = ("고객 이름", "phone", 'me"mo`')
+ROWS = [(f"홍길동{i}", f"010-0000-{i:04d}", ("a'b", "line\nbreak", "", " padded ", "100%")[i % 5]) for i in range(1000)]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.id)
+def case(request: pytest.FixtureRequest) -> Case:
+    assert isinstance(request.param, Case)
+    return request.param
+
+
+@pytest.fixture
+def made(case: Case, tmp_path: Path) -> Iterator[Made]:
+    with case.make(tmp_path) as database:
+        yield database
+
+
+def opened(url: str, selection: Selection | None = None) -> Source:
+    (source,) = (item for item in connectors.discover(url, selection=selection) if isinstance(item, Source))
+    return source
+
+
+def only_table(source: Source) -> Table:
+    (table,) = source.tables()
+    return table
+
+
+def rows_of(table: Table) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for batch in table.batches() for row in batch.to_pylist()]
+
+
+def scanned(url: str, **options: Any) -> ScanReport:
+    return scan_targets([url], detectors=select(), **options)
+
+
+def verdicts(report: ScanReport) -> list[tuple[str, str, str, int, int]]:
+    return sorted(
+        (field.field.path, found.kind, str(found.confidence), found.examined, found.hits)
+        for field, found in report.findings
+    )
+
+
+def test_every_database_has_a_case() -> None:
+    """A connector that is added to the table of databases is under this contract."""
+    assert {database.id for database in DATABASES} <= {case.id for case in CASES}
+
+
+def test_rows_and_names(case: Case, made: Made) -> None:
+    """Every row and every name, however odd, by both ways of reading, and twice the same."""
+    made.fill("고객 2024", COLUMNS, ROWS)
+    table = only_table(opened(made.url))
+    assert sorted(rows_of(table)) == sorted(rows_of(table)) == sorted(ROWS)
+    assert table.bytes_read == table.position() > 0
+    read = table.reader().read_all()
+    assert read.schema.names == list(COLUMNS)
+    assert sorted(tuple(row.values()) for row in read.to_pylist()) == sorted(ROWS)
+    assert table.name == f'{case.prefix}"고객 2024"'
+
+
+def test_verdicts_are_those_of_the_file(made: Made) -> None:
+    """A table gives the verdicts that the file gives with the same rows."""
+    path = EXAMPLES / "customers.csv"
+    header, *rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    made.fill("customers", header, rows)
+    report = scan(made.url)
+    assert report.complete
+    assert verdicts(report) == verdicts(scan(path)) != []
+
+
+def test_batches_are_bounded(made: Made) -> None:
+    """No batch has more rows or many more bytes than the bounds."""
+    made.fill("t", ("a", "b"), [("x" * 50, str(i)) for i in range(70_000)])
+    made.fill("u", ("a",), [("x" * 1_000_000,)] * 40)
+    for table, count in zip(opened(made.url).tables(), (70_000, 40), strict=True):
+        sizes = [(batch.num_rows, batch.nbytes) for batch in table.batches()]
+        assert sum(rows for rows, _ in sizes) == count
+        assert max(rows for rows, _ in sizes) <= base.MAX_BATCH_ROWS
+        assert max(size for _, size in sizes) <= 2 * base.MAX_BATCH_BYTES
+
+
+def test_a_table_without_rows_and_a_database_without_tables(made: Made) -> None:
+    """The columns of an empty table are seen; an empty database is no error."""
+    assert list(opened(made.url).tables()) == []
+    assert scan(made.url).complete
+    made.fill("t", COLUMNS, [])
+    (batch,) = only_table(opened(made.url)).batches()
+    assert (batch.num_rows, batch.schema.names) == (0, list(COLUMNS))
+    assert only_table(opened(made.url)).reader().read_all().num_rows == 0
+
+
+def test_abandoned_reading(made: Made) -> None:
+    """Reading that stops half way leaves nothing open: the table can be dropped at once."""
+    made.fill("t", ("a",), [("x" * 100,)] * 20_000)
+    batches = only_table(opened(made.url)).batches()
+    next(batches)
+    del batches
+    made.execute("DROP TABLE t")
+
+
+def test_selection(case: Case, made: Made) -> None:
+    """Patterns choose tables; views are left out, counted, and read on request; a pattern for nothing is no success."""
+    for name in ("customers", "orders", "order_items"):
+        made.fill(name, ("phone",), [(PHONE,)])
+    made.execute("CREATE VIEW seen AS SELECT * FROM customers")
+
+    def names(**options: Any) -> list[str]:
+        return [table.name.removeprefix(case.prefix) for table in opened(made.url, Selection(**options)).tables()]
+
+    assert names() == ["customers", "order_items", "orders"]
+    assert names(tables=("order*",)) == ["order_items", "orders"]
+    assert names(tables=("*s",), views=True) == ["customers", "order_items", "orders"]
+    assert names(tables=("s*",), views=True) == ["seen"]
+    report = scanned(made.url, exclude=("orders",))
+    assert report.out_of_scope == {"a view": 1, "excluded": 1}
+    assert report.coverage.tables == 2
+    for selection in (Selection(tables=("custmers",)), Selection(schemas=("nowhere",))):
+        (item,) = connectors.discover(made.url, selection=selection)
+        assert item == NotExamined(
+            opened(made.url).target, "no table that this account may see matches --schema and --table"
+        )
+
+
+def test_query(made: Made) -> None:
+    """A query in place of tables: its columns, two of one name too; what is wrong with one is said in our words."""
+    made.fill("t", ("phone", "n"), [(f"010-9876-{i:04d}", str(i)) for i in range(30)])
+    query = "SELECT phone AS a, phone AS a FROM t -- all\n;"
+    report = scanned(made.url, selection=Selection(query=query))
+    assert report.complete
+    assert [str(field.field.path) for field in report.fields] == ["a", "a#2"]
+    assert verdicts(report) == [(name, "kr_phone_mobile", "likely", 30, 30) for name in ("a", "a#2")]
+    for wrong in (f"SELECT '{PHONE}' FROM nothing", f"SELECT '{PHONE}' FRM t", "DELETE FROM t", "DROP TABLE t"):
+        (item,) = scanned(made.url, selection=Selection(query=wrong)).not_examined
+        assert item.reason.startswith("the query: ")
+        assert PHONE not in item.reason
+    assert scan(made.url).coverage.rows == 30
+
+
+def test_a_table_that_vanishes(case: Case, made: Made) -> None:
+    """A table that is gone between the list and the reading is named; the others are read."""
+    for name in "abc":
+        made.fill(name, ("phone",), [(PHONE,)])
+    source = opened(made.url)
+    first, second, third = source.tables()
+    made.execute("DROP TABLE b")
+    assert [rows_of(table) for table in (first, third)] == [[(PHONE,)], [(PHONE,)]]
+    with pytest.raises(ReadError) as caught:
+        list(second.batches())
+    assert caught.value.reason.startswith(f"table {case.prefix}b: ")
+    assert caught.value.__suppress_context__
+
+
+def test_sample(made: Made) -> None:
+    """A sample of a large table is a part of it and says what it leaves open; small tables may be read whole."""
+    made.fill("t", ("i", "pad"), [(str(i), "x" * 100) for i in range(60_000)])
+    source = opened(made.url)
+    if not source.capabilities.sampling:
+        return
+    report = scanned(made.url, reading=Reading(sample=Sample(0.2)))
+    assert 0.1 < report.coverage.rows / 60_000 < 0.3
+    assert report.coverage.sampled == 1
+    assert report.coverage.bound == 3 / report.coverage.rows
+    assert report.coverage.unread > 0
+    whole = scanned(made.url, reading=Reading(sample=Sample(1.0)))
+    assert (whole.coverage.rows, whole.coverage.sampled, whole.coverage.unread) == (60_000, 0, 0)
+
+
+def test_selection_is_for_databases(tmp_path: Path) -> None:
+    """Options for tables are refused for files."""
+    with pytest.raises(UsageError, match="databases alone"):
+        connectors.discover(str(tmp_path), selection=Selection(query="SELECT 1"))
+
+
+def test_a_database_is_no_file(case: Case, made: Made) -> None:
+    """What needs one file says so."""
+    with pytest.raises(TargetError, match="is a database"):
+        connectors.open(made.url)
+
+
+def test_a_library_that_is_missing(case: Case, made: Made) -> None:
+    """The message names what to install."""
+    libraries = ("adbc_driver_postgresql", "adbc_driver_manager", "pymysql", "duckdb", "sqlalchemy")
+    module = next(database.entry.partition(":")[0] for database in DATABASES if database.id == case.id)
+    missing = dict.fromkeys(libraries)
+    with mock.patch.dict(sys.modules, missing):
+        sys.modules.pop(module, None)
+        if case.id == "sqlite":
+            connectors.discover(made.url)
+            return
+        with pytest.raises(TargetError, match=r"pip install 'pii-guard-arrow"):
+            connectors.discover(made.url)
+
+
+def test_command(made: Made, tmp_path: Path) -> None:
+    """`scan` takes a URL like any other target, with the options for tables, and exits as for files."""
+    made.fill("customers", ("phone",), [(f"010-9876-{i:04d}",) for i in range(9)])
+    done = run("scan", made.url, "--table", "cust*", cwd=tmp_path)
+    assert (done.code, done.stderr) == (0, "")
+    assert "customers.phone" in done.stdout
+    assert run("scan", made.url, "--table", "nothing*", cwd=tmp_path).code == 3
+    assert run("check", made.url, cwd=tmp_path).code == 1
