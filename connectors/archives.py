@@ -133,6 +133,11 @@ def tar_members(resource: Resource, nesting: Nesting) -> Iterator[Resource]:
                     yield labels.stream(_tar_name(info), _tar_source(archive, info, nesting), info.size, once=True)
         if forward.last != bytes(_BLOCK):  # tarfile ends at damage as it does at the end
             raise ReadError(resource.target, "damaged or cut off (tar): members behind the last sound one are not read")
+        while rest := file.read(1 << 20):
+            if rest.strip(b"\0"):
+                raise ReadError(
+                    resource.target, "goes on behind the end of the archive (tar): what is there is not read"
+                )
 
 
 def _tar_name(info: tarfile.TarInfo) -> str:

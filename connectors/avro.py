@@ -47,6 +47,10 @@ _LOGICAL = {
 }
 
 
+_STILL = 1 << 21
+"""Records of one block at most."""
+
+
 class AvroTable(FileTable):
     """The records of an Avro file; values that are no records are a column `value`."""
 
@@ -83,14 +87,20 @@ class AvroTable(FileTable):
                 raise
             except Exception:  # noqa: BLE001 - fastavro raises anything for bytes that are no Avro, and quotes them
                 raise ReadError(self.target, _DAMAGED) from None
-            records = self._records(reader)
+            records = self._records(reader, file.tell)
             if isinstance(kind, pa.StructType):
                 yield records, pa.schema(list(kind)), file.tell
             else:
                 yield ({VALUE: record} for record in records), pa.schema([(VALUE, kind)]), file.tell
 
-    def _records(self, reader: Iterator[Any]) -> Iterator[Any]:
+    def _records(self, reader: Iterator[Any], tell: Callable[[], int]) -> Iterator[Any]:
+        place, still = tell(), 0
         while True:
+            still += 1
+            if still > _STILL:  # a block can claim any number of records that take no bytes
+                if tell() == place:
+                    raise ReadError(self.target, f"more than {_STILL:,} records in a block, which no writer makes")
+                place, still = tell(), 0
             try:
                 record = next(reader)
             except StopIteration:

@@ -32,7 +32,7 @@ from pii_guard.connectors.base import MAX_BATCH_ROWS, Capabilities, FileSource, 
 from pii_guard.connectors.encoding import utf8_boundary
 from pii_guard.connectors.lines import LINE_LIMIT, MAX_ROW, OVERLAP, TextFileTable, line_array, line_arrays
 from pii_guard.connectors.plain import plain_batch, plain_schema
-from pii_guard.connectors.style import Style, encoded, text_style
+from pii_guard.connectors.style import Style, encoded
 from pii_guard.errors import ReadError, UsageError
 
 __all__ = ["DelimitedSource", "DelimitedTable"]
@@ -92,8 +92,8 @@ class DelimitedTable(TextFileTable):
                 line = rows.line
 
     def style(self) -> Style:
+        found = self.text_style()
         with reading(self.target), self.resource.open() as file:
-            found = text_style(self.resource.head(), self.reading.encoding)
             return replace(found, delimiter=self._rows(file).delimiter, header=self.reading.header)
 
     def _rows(self, file: BinaryIO) -> _Rows:

@@ -43,6 +43,8 @@ class Utf8Blocks:
         self._encoding = encoding
         self.bytes_read = 0
         self.replaced = 0
+        self.found: set[str] = set()
+        """The encodings of what was read and is not ASCII."""
 
     def __iter__(self) -> Iterator[bytes]:
         head = self._read()
@@ -78,11 +80,16 @@ class Utf8Blocks:
             data = self._read()
 
     def _to_utf8(self, block: bytes) -> bytes:
-        if block.isascii() or _decode(block, "utf-8") is not None:
+        if block.isascii():
+            return block
+        if _decode(block, "utf-8") is not None:
+            self.found.add("utf-8")
             return block
         text = _decode(block, "cp949")
         if text is not None:
+            self.found.add("cp949")
             return text.encode()
+        self.found |= {"utf-8", "cp949"}
         return b"".join(map(self._line_to_utf8, block.splitlines(keepends=True)))
 
     def _line_to_utf8(self, line: bytes) -> bytes:

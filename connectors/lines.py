@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from pii_guard.connectors.base import MAX_BATCH_ROWS, UNPARSED, FileTable
+from pii_guard.connectors.base import MAX_BATCH_ROWS, UNPARSED, FileTable, reading
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
 from pii_guard.connectors.sampling import lines_of
+from pii_guard.connectors.style import Style, text_style
 
 __all__ = [
     "LINE_LIMIT",
@@ -36,12 +38,27 @@ OVERLAP = 256
 class TextFileTable(FileTable):
     """A table of a text file: it reads blocks of UTF-8 and keeps the counters."""
 
+    found: Set[str] = frozenset()
+    """The encodings that were found when the file was last read to its end; none where it is ASCII."""
+
+    def text_style(self) -> Style:
+        """The encoding and the line ends of the file; of a mixture of encodings, UTF-8 that is not `faithful`."""
+        with reading(self.target):
+            style = text_style(self.resource.head(), self.reading.encoding)
+            if self.reading.encoding is None and style.encoding in ("utf-8", "cp949"):
+                with self.resource.open() as file:
+                    for _ in self.blocks(file):
+                        pass
+                encoding = next(iter(self.found)) if len(self.found) == 1 else "utf-8"
+                style = replace(style, encoding=encoding, faithful=len(self.found) < 2)
+        return style
+
     def opened(self) -> BinaryIO:
         """The bytes of the file, or the lines of its sample."""
         sample = self.reading.sample
         if sample is None or not self.size or not self.resource.lasting:
             return self.resource.open()
-        return lines_of(self.resource.open_seekable(), self.size, self.name, sample)
+        return lines_of(self.resource.open_seekable(), self.size, self.target, sample)
 
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         """The text of `file` from its start; the counters start anew."""
@@ -50,7 +67,7 @@ class TextFileTable(FileTable):
         for block in blocks:
             self.bytes_read, self.replaced = blocks.bytes_read, blocks.replaced
             yield block
-        self.bytes_read = blocks.bytes_read
+        self.bytes_read, self.found = blocks.bytes_read, blocks.found
         if self.reading.sample is not None:
             self.unread = max((self.size or 0) - self.bytes_read, 0)
 

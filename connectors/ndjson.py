@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pii_guard.connectors.base import Capabilities, FileSource, reading
+from pii_guard.connectors.base import Capabilities, FileSource
 from pii_guard.connectors.lines import MAX_ROW, windows
 from pii_guard.connectors.objects import Chunk, ObjectTable
 from pii_guard.connectors.plain import plain_batch, plain_schema
-from pii_guard.connectors.style import Style, encoded, text_style
+from pii_guard.connectors.style import Style, encoded
 from pii_guard.errors import UsageError
 
 __all__ = ["NdjsonSource", "NdjsonTable"]
@@ -27,8 +27,7 @@ class NdjsonTable(ObjectTable):
     """The objects of an NDJSON file."""
 
     def style(self) -> Style:
-        with reading(self.target):
-            return text_style(self.resource.head(), self.reading.encoding)
+        return self.text_style()
 
     def chunks(self, file: BinaryIO) -> Iterator[Chunk]:
         number = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ def write(
     private: bool = False,
     style: Style | None = None,
     keep_owner: bool = False,
+    before: Callable[[], None] | None = None,
 ) -> int:
     """Write all rows of `data` to the file `target`, in the format of its suffix; return their number.
 
@@ -35,7 +36,8 @@ def write(
     The rows go to a temporary file in the same directory, which takes the place of `target` when it is complete and on
     disk. Whatever happens before that, Ctrl-C and errors of `data` included, leaves what stood there untouched.
     A new file that is `private` can be read by its owner alone. `style` is that of another file of the format
-    (`Table.style`). `keep_owner`: the file goes on belonging to whom it belonged.
+    (`Table.style`). `keep_owner`: the file goes on belonging to whom it belonged. `before` is called right
+    before the file appears, and stops it by raising.
     Raises UsageError for an unknown suffix or a column that the format cannot hold, TargetError if `target` exists (and
     not `overwrite`) or has no directory, WriteError if the file cannot be written.
     """
@@ -44,8 +46,13 @@ def write(
     path, reader = Path(target), data if isinstance(data, pa.RecordBatchReader) else normalise(data)
     try:
         mode = 0o600 if private and not path.exists() else None
-        free = partial(_still_free, path, target, overwrite)
-        with replacing(path, mode=mode, before=free, keep_owner=keep_owner) as file:
+
+        def last_look() -> None:
+            _still_free(path, target, overwrite)
+            if before is not None:
+                before()
+
+        with replacing(path, mode=mode, before=last_look, keep_owner=keep_owner) as file:
             return format.load().write(reader, file, path.suffix.lower(), style or Style())
     except OSError as error:
         reason = os_reason(error)

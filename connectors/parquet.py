@@ -66,7 +66,7 @@ class ParquetTable(FileTable):
         """The row groups of the sample; None: all."""
         if self.reading.sample is None:
             return None
-        groups = self.reading.sample.drawn(metadata.num_row_groups, self.name)
+        groups = self.reading.sample.drawn(metadata.num_row_groups, self.target)
         rows = sum(metadata.row_group(group).num_rows for group in groups)
         self.unread = (self.size or 0) * (metadata.num_rows - rows) // max(metadata.num_rows, 1)
         return groups

@@ -10,8 +10,10 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
@@ -20,12 +22,14 @@ from pii_guard.connectors.base import OutOfScope, os_reason
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
 from pii_guard.connectors.partitions import joined
 from pii_guard.connectors.resource import HEAD, Resource
-from pii_guard.errors import ReadError, TargetError
+from pii_guard.errors import PiiGuardError, ReadError, TargetError
 
 __all__ = ["RemoteFile", "discover_remote", "open_remote", "shown_url"]
 
 _NATIVE = ("s3", "gs", "gcs", "abfs", "abfss")
 """Schemes of pyarrow's own file systems."""
+_AZURE = ("abfs", "abfss")
+"""Schemes in which the name of a container stands before the at sign."""
 _CODE = re.compile(r"\b(?:AWS Error |code: ?)([A-Z_]{3,40})\b")
 _HIDDEN = "a hidden directory"
 
@@ -35,11 +39,13 @@ class RemoteFile(Resource):
 
     lasting = True
 
-    def __init__(self, files: fs.FileSystem, path: str, target: str, size: int | None) -> None:
+    def __init__(self, files: fs.FileSystem, path: str, target: str, size: int | None, origin: str) -> None:
         self._files = files
         self._path = path
         self._size = size
-        self.target = self.identity = target
+        self.target = target
+        # what is shown leaves out what may tell two stores apart
+        self.identity = f"{target}#{sha256(repr((path, origin)).encode()).hexdigest()}"
         self.name = PurePosixPath(path).name
 
     @property
@@ -52,23 +58,59 @@ class RemoteFile(Resource):
 
     def open(self) -> BinaryIO:
         with _speaking(self.target):  # "detect", the default, would undo a compression by its suffix
-            return cast(BinaryIO, io.BufferedReader(self._files.open_input_stream(self._path, compression=None), HEAD))
+            file = self._files.open_input_stream(self._path, compression=None)
+        return cast(BinaryIO, io.BufferedReader(_Speaking(file, self.target), HEAD))
 
     def open_seekable(self) -> BinaryIO:
         with _speaking(self.target):
-            return cast(BinaryIO, io.BufferedReader(self._files.open_input_file(self._path), HEAD))
+            file = self._files.open_input_file(self._path)
+        return cast(BinaryIO, io.BufferedReader(_Speaking(file, self.target), HEAD))
 
     def close(self) -> None:
         """Nothing is kept between two readings."""
 
 
-def shown_url(url: str) -> str:
-    """A URL without what may be secret: account, password and options.
+class _Speaking(io.RawIOBase):
+    """A file whose errors while reading are those of `_speaking`."""
 
-    >>> shown_url("s3://key:secret@bucket/a.csv?region=x")
+    def __init__(self, file: pa.NativeFile, target: str) -> None:
+        self._file, self._target = file, target
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _speaking(self._target):
+            return int(self._file.seek(offset, whence))
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        with _speaking(self._target):
+            return int(self._file.readinto(buffer))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def shown_url(url: str) -> str:
+    """A URL without what may be secret: account, password and options. Where these cannot be told, little is left.
+
+    >>> shown_url("s3://key:sec/ret@bucket/a.csv?region=x")
     's3://bucket/a.csv'
+    >>> shown_url("abfss://container@account/a.csv")
+    'abfss://container@account/a.csv'
     """
-    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+    scheme, _, rest = url.partition("://")
+    plain = re.split("[?#]", rest, maxsplit=1)[0]
+    if "@" in rest.removeprefix(plain):  # of the password, or of an option?
+        return f"{scheme}://..."
+    before, at, behind = plain.rpartition("@")
+    named = scheme.lower() in _AZURE and re.fullmatch(r"[a-z0-9$-]+", before)
+    return f"{scheme}://{before if named else ''}{at if named else ''}{behind}"
 
 
 def open_remote(url: str) -> RemoteFile:
@@ -76,7 +118,7 @@ def open_remote(url: str) -> RemoteFile:
     files, path, info = _found(url)
     if info.type is not fs.FileType.File:
         raise TargetError(f"{shown_url(url)}: is a directory; name a file in it")
-    return RemoteFile(files, path, shown_url(url), info.size)
+    return RemoteFile(files, path, shown_url(url), info.size, _origin(url))
 
 
 def discover_remote(url: str, exclude: Sequence[str]) -> Iterator[Found]:
@@ -85,12 +127,14 @@ def discover_remote(url: str, exclude: Sequence[str]) -> Iterator[Found]:
     There are no links and no `.pii-guardignore` here. Raises TargetError as `open_remote` does.
     """
     files, path, info = _found(url)
-    return _walk(files, path, info, shown_url(url).rstrip("/"), exclude)
+    return _walk(files, path, info, shown_url(url).rstrip("/"), _origin(url), exclude)
 
 
-def _walk(files: fs.FileSystem, path: str, info: fs.FileInfo, shown: str, exclude: Sequence[str]) -> Iterator[Found]:
+def _walk(
+    files: fs.FileSystem, path: str, info: fs.FileInfo, shown: str, origin: str, exclude: Sequence[str]
+) -> Iterator[Found]:
     if info.type is fs.FileType.File:
-        yield from sources_in(RemoteFile(files, path, shown, info.size), exclude)
+        yield from sources_in(RemoteFile(files, path, shown, info.size, origin), exclude)
         return
     with _speaking(shown):
         found = files.get_file_info(fs.FileSelector(path, recursive=True))
@@ -104,8 +148,14 @@ def _walk(files: fs.FileSystem, path: str, info: fs.FileInfo, shown: str, exclud
         elif excluded(below, exclude):
             yield OutOfScope(target, EXCLUDED)
         else:
-            file = RemoteFile(files, each.path, target, each.size)
+            file = RemoteFile(files, each.path, target, each.size, origin)
             yield from joined(sources_in(file, exclude, explicit=False), shown, PurePosixPath(below))
+
+
+def _origin(url: str) -> str:
+    """What a URL says of its store: all but the path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}?{parts.query}"
 
 
 def _found(url: str) -> tuple[fs.FileSystem, str, fs.FileInfo]:
@@ -150,5 +200,7 @@ def _speaking(shown: str) -> Iterator[None]:
         code = _CODE.search(str(error))
         reason = f"the store said {code[1]}" if code else os_reason(error)
         raise ReadError(shown, reason) from None
-    except pa.ArrowException as error:
+    except PiiGuardError:
+        raise
+    except Exception as error:  # noqa: BLE001 - libraries of stores have errors of their own
         raise ReadError(shown, f"it could not be read ({type(error).__name__})") from None

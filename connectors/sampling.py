@@ -1,7 +1,7 @@
 """A part of a file in place of all of it: row groups of Parquet, blocks of lines of text.
 
-Which parts is drawn at random, anew for each file and the same in each run. Rows of one block are often alike, so that
-a sample says less than as many rows drawn one by one would.
+Which parts is drawn at random, by the name of the file, so that it is the same in each run. Rows of one block are often
+alike, so that a sample says less than as many rows drawn one by one would.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ __all__ = ["BLOCK", "Sample", "lines_of"]
 
 BLOCK = 1 << 20
 """Bytes of a block of lines, about."""
+
+LONGEST = 32 << 20
+"""Bytes of a line, at most; a longer one is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,12 @@ class _Lines(io.RawIOBase):
         begin, end = number * BLOCK, min((number + 1) * BLOCK, self._size)
         self._file.seek(max(begin - 1, 0))
         if begin:
-            self._file.readline()  # of the line that began before
+            self._file.readline(LONGEST)  # of the line that began before
         begin = self._file.tell()
         if begin < end:
             self._left = self._file.read(end - begin)
             if not self._left.endswith(b"\n"):
-                self._left += self._file.readline()
+                self._left += self._file.readline(LONGEST)
             if not self._left.endswith(b"\n"):
                 self._left += b"\n"
         return True

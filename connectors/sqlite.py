@@ -32,12 +32,15 @@ from pii_guard.connectors.base import (
 from pii_guard.connectors.resource import Resource
 from pii_guard.errors import ReadError
 
-__all__ = ["MAX_IN_MEMORY", "SqliteSource", "SqliteTable"]
+__all__ = ["MAX_IN_MEMORY", "MAX_VALUE", "SqliteSource", "SqliteTable"]
 
 MAX_IN_MEMORY = 256 << 20
 """Bytes of a database that is not a file of its own, at most."""
 
-_FIRST, _ROWS = 16, 8192  # rows fetched at once, at first and at most: a blob may be large
+MAX_VALUE = 32 << 20
+"""Bytes of a value, at most: a column that is computed takes no room in the file."""
+
+_FIRST, _ROWS = 4, 8192  # rows fetched at once, at first and at most: a blob may be large
 _DAMAGED = "a damaged or truncated SQLite database"
 _TABLES = """
     SELECT name FROM sqlite_schema
@@ -59,8 +62,11 @@ def _connected(resource: Resource, where: str = "") -> Iterator[sqlite3.Connecti
     with closing(connection):
         connection.text_factory = bytes
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         try:
             yield connection
+        except sqlite3.DataError:
+            raise ReadError(resource.target, f"{where}a value of more than {MAX_VALUE >> 20} MB") from None
         except (sqlite3.Error, sqlite3.Warning, OverflowError):
             raise ReadError(resource.target, where + _DAMAGED) from None
 

@@ -26,6 +26,8 @@ class Style:
     """Of a text file, as Python names it; `utf-8-sig` and `utf-16` begin with a byte order mark."""
     header: bool = True
     """Whether the first row holds the names of the columns."""
+    faithful: bool = True
+    """Whether a new file can have it: none can be in two encodings."""
     compression: str | Mapping[str, str] = "zstd"
     """Of a binary file: one codec, or one for each column. Arrow files do not tell theirs."""
 

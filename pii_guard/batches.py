@@ -253,7 +253,17 @@ def _joined(pending: list[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Rec
     if len(pending) < 2:
         yield from pending
         return
+    pending = [_without_null_entries(batch) for batch in pending]
     yield from pa.Table.from_batches(pending, schema).unify_dictionaries().combine_chunks().to_batches()
+
+
+def _without_null_entries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same with the nulls of its dictionaries in the indices: Arrow unifies no others."""
+    columns = list(batch.columns)
+    for place, column in enumerate(columns):
+        if isinstance(column, pa.DictionaryArray) and column.dictionary.null_count:
+            columns[place] = column.dictionary_decode().dictionary_encode().cast(column.type)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _searched(
         allowed: dict[str, int] = {}
         idle = 0
         if with_comments:
-            hits, rows_of, idle_rows = without_allowed(part, detectors, hits)
+            hits, rows_of, idle_rows = without_allowed(text.part(first, first + len(part)), detectors, hits)
             allowed = {kind: _times(rows, weights) for kind, rows in rows_of.items()}
             idle = _times(idle_rows, weights)
         found = tally_values(part, whole, header.kinds, weights)

@@ -359,6 +359,8 @@ class Coverage:
     """Lines that do not parse as rows of their file; they are examined as text."""
     invalid: int = 0
     """Values that are not valid UTF-8; they are examined all the same."""
+    replaced: int = 0
+    """Byte sequences of no known encoding in text files; U+FFFD stands for each."""
     sampled: int = 0
     """Tables of which a sample was read."""
     unread: int = 0
@@ -375,6 +377,7 @@ class Coverage:
             self.bytes + other.bytes,
             self.unparsed + other.unparsed,
             self.invalid + other.invalid,
+            self.replaced + other.replaced,
             self.sampled + other.sampled,
             self.unread + other.unread,
             max(self.bound, other.bound),

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from pii_guard.table_scan import TableScan, judged_findings
 if TYPE_CHECKING:
     from pii_guard.policy import Policy
 
-__all__ = ["Progress", "merge", "scan", "scan_data", "scan_targets"]
+__all__ = ["Progress", "Seen", "joined", "merge", "scan", "scan_data", "scan_targets"]
 
 READING = Reading()
 PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
@@ -64,7 +64,7 @@ def scan_data(
     return _report(counted, sources=1)
 
 
-def _report(counted: TableScan, *, sources: int, unparsed: int = 0, unread: int = 0) -> ScanReport:
+def _report(counted: TableScan, *, sources: int, unparsed: int = 0, replaced: int = 0, unread: int = 0) -> ScanReport:
     fields = counted.reports()
     coverage = Coverage(
         sources=sources,
@@ -73,6 +73,7 @@ def _report(counted: TableScan, *, sources: int, unparsed: int = 0, unread: int 
         bytes=counted.bytes,
         unparsed=unparsed,
         invalid=sum(report.tally.invalid for report in fields),
+        replaced=replaced,
         sampled=int(unread > 0),
         unread=unread,
         bound=min(3 / max(counted.rows, 3), 1.0) if unread else 0.0,
@@ -87,20 +88,20 @@ def scan_targets(
     exclude: Sequence[str] = (),
     comments: bool = True,
     progress: Callable[[Progress], None] | None = None,
-    seen: set[str] | None = None,
+    seen: Seen | None = None,
     threads: int = 1,
     reading: Reading = READING,
     selection: Selection | None = None,
 ) -> ScanReport:
     """Scan files, directories and databases. What cannot be read is named in the report; the rest of the run goes on.
 
-    `comments`: whether comments in lines of text can allow hits. `seen` holds the files of earlier scans of the same
-    run: one that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
+    `comments`: whether comments in lines of text can allow hits. `seen` is what earlier scans of the run have read: a
+    file that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
     archive are read one after the other. The report is the same for any number of them. `reading` says how files and
     tables are read; with a sample, the report says of which a part was read and what that leaves open. `selection`:
     which tables of databases to read.
     """
-    seen = set() if seen is None else seen
+    seen = Seen() if seen is None else seen
     run = _Run(detectors, exclude, comments, reading, selection, progress)
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -111,6 +112,15 @@ def scan_targets(
             pool.shutdown(wait=False, cancel_futures=True)
             run.stopped = True
             raise
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the scans of one run have read so far."""
+
+    identities: set[str] = field(default_factory=set)
+    names: dict[str, int] = field(default_factory=dict)
+    """How often a name that is shown was given: two files whose names hold values are told apart by a number."""
 
 
 class _StoppedError(Exception):
@@ -145,22 +155,21 @@ class _Run:
 
 
 def _parts(
-    run: _Run, targets: Iterable[str], seen: set[str], pool: ThreadPoolExecutor | None
+    run: _Run, targets: Iterable[str], seen: Seen, pool: ThreadPoolExecutor | None
 ) -> Iterator[ScanReport | Future[ScanReport]]:
     """A report for each thing that the targets hold, in the order of the walk."""
-    names: dict[str, int] = {}  # two files whose names hold values are told apart by a number
     for target in targets:
         for found in connectors.discover(target, exclude=run.exclude, selection=run.selection):
             if isinstance(found, NotExamined):
                 yield ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),))
             elif isinstance(found, OutOfScope):
                 yield ScanReport(out_of_scope={found.reason: 1})
-            elif found.identity not in seen:
-                seen.add(found.identity)
+            elif found.identity not in seen.identities:
+                seen.identities.add(found.identity)
                 shown = safe_text(found.target)
                 if shown != found.target:
-                    names[shown] = names.get(shown, 0) + 1
-                    shown = shown if names[shown] == 1 else f"{shown}#{names[shown]}"
+                    seen.names[shown] = seen.names.get(shown, 0) + 1
+                    shown = shown if seen.names[shown] == 1 else f"{shown}#{seen.names[shown]}"
                 if pool is not None and found.lasting:
                     yield pool.submit(_scan_source, run, found, shown)
                 else:
@@ -190,7 +199,7 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
 
 def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[ScanReport, PiiGuardError | None]:
     """What was read of one table, and what broke it, if anything did."""
-    with_comments = run.comments and source.capabilities.comments
+    with_comments = run.comments and source.lasting and source.capabilities.comments
     counted = TableScan(shown, safe_text(table.name), run.detectors, with_comments=with_comments)
     failure = None
     try:
@@ -201,7 +210,7 @@ def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[Sc
         raise
     except PiiGuardError as error:
         failure = error
-    return _report(counted, sources=0, unparsed=table.unparsed, unread=table.unread), failure
+    return _report(counted, sources=0, unparsed=table.unparsed, replaced=table.replaced, unread=table.unread), failure
 
 
 def _reason(error: PiiGuardError) -> str:
@@ -231,6 +240,13 @@ def merge(*reports: ScanReport, detectors: Sequence[Detector] | None = None) -> 
         for reason, count in part.out_of_scope.items():
             reasons[reason] = reasons.get(reason, 0) + count
     return ScanReport(_judged(tuple(fields.values()), partial, detectors), coverage, tuple(not_examined), reasons)
+
+
+def joined(reports: Iterable[ScanReport]) -> ScanReport:
+    """Reports on different sources in one, each as it is: by its own policy, with what that suppresses."""
+    parts = tuple(reports)
+    whole = merge(*(replace(part, fields=()) for part in parts))
+    return replace(whole, fields=tuple(report for part in parts for report in part.fields))
 
 
 def _judged(

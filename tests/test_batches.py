@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pii_guard import scan
 from pii_guard.batches import from_rows, leaves, normalise
 from pii_guard.errors import UsageError
 
@@ -209,3 +210,12 @@ def test_dictionary_counts_are_those_of_the_decoded_column(values: list[str | No
     assert counts is not None
     named = dict(zip(leaf.values.dictionary.to_pylist(), counts.tolist(), strict=True))
     assert named == {value: values.count(value) for value in set(values) - {None}}
+
+
+def test_dictionaries_that_hold_a_null() -> None:
+    """In one batch and in several, whose dictionaries are joined."""
+    entries = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0]), pa.array(["hong@example.com", None]))
+    batch = pa.record_batch([entries], names=["mail"])
+    for table in (pa.Table.from_batches([batch]), pa.Table.from_batches([batch, batch])):
+        ((_, finding),) = scan(table).findings
+        assert (finding.hits, finding.examined) == (2 * len(table) // 4, 2 * len(table) // 4)

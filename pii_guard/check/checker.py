@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pii_guard.engine.protection import GUESSABLE, is_digest
 from pii_guard.engine.verdict import ENCRYPTED
 from pii_guard.model import Confidence, FieldPath, FieldReport, Finding, Protection, ScanReport, Tag
-from pii_guard.scanner import merge
+from pii_guard.scanner import joined as joined_reports
 from pii_guard.tags import did_you_mean, logical_field, place_text
 
 if TYPE_CHECKING:  # a check without a policy needs no pydantic
@@ -245,5 +245,5 @@ def joined(results: Iterable[CheckResult]) -> CheckResult:
     return CheckResult(
         tuple(sorted((item for part in parts for item in part.violations), key=_order)),
         tuple(sorted((item for part in parts for item in part.warnings), key=_order)),
-        merge(*(part.report for part in parts)),
+        joined_reports(part.report for part in parts),
     )

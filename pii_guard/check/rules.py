@@ -84,7 +84,7 @@ RULES: Mapping[str, Rule] = {
         Rule(
             "PG012",
             "unused-suppression",
-            what="A suppression of the policy matches no finding of what was checked.",
+            what="A suppression of the policy matches a field that was checked, and no finding in it.",
             why="What suppresses nothing now may hide something later.",
             mend="Correct its pattern, or take it out of the policy.",
         ),

@@ -17,7 +17,7 @@ from pii_guard.connectors.database_url import shown_target
 from pii_guard.errors import UsageError
 from pii_guard.render import check as render
 from pii_guard.render import console
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import Seen, scan_targets
 from pii_guard.tags import load_sidecar, sidecar_path
 
 __all__ = ["command"]
@@ -53,7 +53,7 @@ def command(
 
     Reads everything. Shows no samples, not even masked ones.
     """
-    results, seen = [], set[str]()
+    results, seen = [], Seen()
     with watching(quiet) as progress:
         for target in dict.fromkeys(targets):  # each by the policy and the tags that are its own
             chosen, tags = settings(policy, place_of(target)), load_sidecar(sidecar_path(place_of(target)))

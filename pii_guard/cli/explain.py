@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import existing_targets, policy_option, reading_options
+from pii_guard.cli.options import comments_option, existing_targets, policy_option, reading_options
 from pii_guard.cli.output import emit, watching
 from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import Reading
@@ -27,9 +27,10 @@ __all__ = ["command"]
 @click.argument("target", callback=existing_targets)
 @click.option("--field", "field", required=True, metavar="FIELD", help="PATH, TABLE.PATH or SOURCE::TABLE::PATH.")
 @policy_option
+@comments_option
 @reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def command(target: str, field: str, policy: Path | None, reading: Reading, quiet: bool) -> int:
+def command(target: str, field: str, policy: Path | None, comments: bool, reading: Reading, quiet: bool) -> int:
     """Say why a field of TARGET was judged as it was, with the figures.
 
     \b
@@ -38,7 +39,7 @@ def command(target: str, field: str, policy: Path | None, reading: Reading, quie
     chosen = settings(policy, place_of(target))
     with watching(quiet) as progress:
         report = chosen.suppressed(
-            scan_targets([target], detectors=chosen.detectors, reading=reading, progress=progress)
+            scan_targets([target], detectors=chosen.detectors, comments=comments, reading=reading, progress=progress)
         )
     found = [item for item in report.fields if field in _names(item)]
     if not found:

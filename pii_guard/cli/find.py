@@ -46,6 +46,7 @@ def command(
     git diff | pii-guard find - --format jsonl
     """
     detectors = settings(policy, place_of(file), only=kinds_of(only), excluding=kinds_of(excluding)).detectors
+    tables = file == "-"
     if file == "-":
         with reading("standard input"):
             hits = list(find_in_stream(sys.stdin.buffer, detectors))
@@ -53,8 +54,10 @@ def command(
         source = connectors.open(file)
         if source.format not in TEXT_FORMATS:
             raise UsageError(f"{source.target}: is no text ({source.format}); use `pii-guard scan`")
+        tables = not (source.lasting and source.capabilities.comments)
         with reading(source.target), source.resource.open() as stream:
             hits = list(find_in_stream(stream, detectors))
+    comments = comments and not tables
     allowed = sum(hit.allowed for hit in hits) if comments else 0
     hits = [hit for hit in hits if not (comments and hit.allowed)]
     if form == "jsonl":

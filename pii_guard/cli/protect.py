@@ -10,7 +10,7 @@ from pii_guard import connectors
 from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option, reading_options
 from pii_guard.cli.output import announce, emit, say, watching
 from pii_guard.cli.settings import place_of, required
-from pii_guard.cli.tables import only_name, only_table, refuse_incomplete
+from pii_guard.cli.tables import only_name, only_table, refuse_incomplete, unchanged
 from pii_guard.connectors.base import Reading
 from pii_guard.errors import UsageError
 from pii_guard.guard import Guard
@@ -56,12 +56,13 @@ def command(
     """
     if (target is None) is not in_place:
         raise UsageError("give one of --to TARGET and --in-place")
+    check = unchanged(source)
     table, like = only_table(source, reading)
     rules, chosen = required(policy, place_of(source))
     target, overwrite = target or source, overwrite or in_place
     format = connectors.check_target(target, overwrite=overwrite)
     if in_place:
-        only_name(Path(source), format, like)
+        only_name(Path(source), format, like, table)
     ring, tags = Keyring.open(keys, passphrase(passphrase_file)), load_sidecar(sidecar_path(place_of(source)))
     guard = Guard(rules, ring, tags=tags, detectors=chosen.detectors)
     with watching(quiet) as progress:
@@ -74,7 +75,9 @@ def command(
     protected = guard.protect(reader, table=table.name, report=report)
     carried = carried_tags(protected.schema, Path(target).stem)
     style = table.style() if format.id == like else None
-    rows = connectors.write(protected, target, overwrite=overwrite, style=style, keep_owner=in_place)
+    if in_place and style is not None and not style.faithful:
+        raise UsageError(f"{source}: is in more than one encoding, which a new file cannot be; use --to")
+    rows = connectors.write(protected, target, overwrite=overwrite, style=style, keep_owner=in_place, before=check)
     announce(f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}")
     if in_place:
         say("the plain values may survive where the file was: in backups, snapshots and blocks that are free now")

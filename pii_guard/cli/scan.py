@@ -27,7 +27,7 @@ from pii_guard.connectors.selection import Selection
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
-from pii_guard.scanner import merge, scan_targets
+from pii_guard.scanner import Seen, joined, scan_targets
 
 __all__ = ["command"]
 
@@ -98,7 +98,7 @@ def command(
     """
     if show_values and (form != "table" or output is not None or not sys.stdout.isatty()):
         raise UsageError("--show-values shows values on a terminal only: no other --format, no --output, no pipe")
-    parts, seen = [], set[str]()
+    parts, seen = [], Seen()
     with watching(quiet) as progress:
         for group in by_policy(policy, targets):
             chosen = settings(
@@ -120,7 +120,7 @@ def command(
                 selection=Selection(schemas, tables, views, query),
             )
             parts.append(chosen.suppressed(part))
-    report = merge(*parts)
+    report = joined(parts)
     if form == "table":
         color = output is None and console.use_color(sys.stdout, os.environ)
         text = scan.table(report, width=terminal_width(), color=color)

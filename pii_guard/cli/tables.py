@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pii_guard import connectors
 from pii_guard.connectors import Format
-from pii_guard.connectors.base import Reading, Table
-from pii_guard.errors import ReadError, UsageError
+from pii_guard.connectors.base import FileTable, Reading, Table
+from pii_guard.errors import ReadError, UsageError, WriteError
 from pii_guard.model import ScanReport
 
-__all__ = ["only_name", "only_table", "refuse_incomplete"]
+__all__ = ["only_name", "only_table", "refuse_incomplete", "unchanged"]
 
 READING = Reading()
 
@@ -28,11 +29,33 @@ def only_table(source: str, reading: Reading = READING) -> tuple[Table, str]:
     return tables[0], opened.format
 
 
-def only_name(path: Path, format: Format, found: str) -> None:
-    """Refuse to replace a file whose plain values would stay under another name, or whose suffix is of another format.
+def unchanged(source: str) -> Callable[[], None]:
+    """A function that raises WriteError if the file `source` is not the one that it is now."""
 
-    Raises UsageError.
+    def state() -> tuple[int, ...] | None:
+        if "://" in source or source == "-":
+            return None
+        try:
+            now = Path(source).stat()
+        except OSError:
+            return ()
+        return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
+    before = state()
+
+    def check() -> None:
+        if state() != before:
+            raise WriteError(f"{source}: was changed by somebody else meanwhile; nothing was written")
+
+    return check
+
+
+def only_name(path: Path, format: Format, found: str, table: Table) -> None:
+    """Refuse to replace a file whose plain values would stay under another name, whose suffix is of another format, or
+    that is compressed. Raises UsageError.
     """
+    if isinstance(table, FileTable) and table.resource.path is None:
+        raise UsageError(f"{path}: is compressed; use --to")
     if format.id != found:
         raise UsageError(f"{path}: is of the format {found} under a suffix of {format.id}; use --to")
     if path.stat().st_nlink > 1:
@@ -43,6 +66,11 @@ def refuse_incomplete(report: ScanReport, source: str, table: Table) -> None:
     """Raises ReadError where a scan of `table` could not read all of it as rows: the rest cannot be protected."""
     for item in report.not_examined:
         raise ReadError(item.source, f"{item.reason}; nothing was written")
+    if report.coverage.replaced:
+        raise ReadError(
+            source,
+            f"{report.coverage.replaced} byte sequences of no known encoding would be lost; nothing was written",
+        )
     if report.coverage.unparsed:
         for _ in table.reader():  # says where the first line is that is no row
             pass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import existing_targets, policy_option, reading_options
+from pii_guard.cli.options import comments_option, existing_targets, policy_option, reading_options
 from pii_guard.cli.output import announce, emit, say, watching
 from pii_guard.cli.settings import place_of, required
 from pii_guard.connectors.base import Reading
@@ -21,9 +21,10 @@ __all__ = ["command"]
 @click.command("tag")
 @click.argument("target", callback=existing_targets)
 @policy_option
+@comments_option
 @reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def command(target: str, policy: Path | None, reading: Reading, quiet: bool) -> int:
+def command(target: str, policy: Path | None, comments: bool, reading: Reading, quiet: bool) -> int:
     """Scan TARGET and write what each personal field holds, why it is kept and how long into pii-guard.tags.toml.
 
     Purposes and retention classes come from the policy's rules. A field that no rule covers is tagged without them and
@@ -32,7 +33,7 @@ def command(target: str, policy: Path | None, reading: Reading, quiet: bool) -> 
     rules, chosen = required(policy, place_of(target))
     with watching(quiet) as progress:
         report = chosen.suppressed(
-            scan_targets([target], detectors=chosen.detectors, reading=reading, progress=progress)
+            scan_targets([target], detectors=chosen.detectors, comments=comments, reading=reading, progress=progress)
         )
     path = sidecar_path(place_of(target))
     tags = assign(report, rules, load_sidecar(path))

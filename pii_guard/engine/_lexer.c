@@ -200,6 +200,8 @@ static enum gap gap_of(const uint8_t *gap, ptrdiff_t width) {
             return MONTH;
         return width == 3 && !memcmp(gap, " - ", 3) ? SPACED_HYPHEN : NONE;
     }
+    if (width == 2 && !gap[0])
+        return NONE; /* its code would be that of one byte */
     switch (width == 1 ? gap[0] : width == 2 ? gap[0] << 8 | gap[1] : 0) {
     case '-': return HYPHEN;
     case '.': return DOT;

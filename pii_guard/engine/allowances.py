@@ -28,9 +28,10 @@ def allowances(text: Text) -> tuple[dict[int, frozenset[str]], list[int]]:
     idle: list[int] = []
     places = [hit.start() for hit in _HEAD.finditer(text.data.data)] if len(text.data) else []
     for row in np.unique(np.searchsorted(text.offsets, places, side="right") - 1).tolist():
-        for kinds, reason in _COMMENT.findall(text.value(row)):
+        line = text.value(row)
+        for kinds, reason in _COMMENT.findall(line):
             named = frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
-            if named and _REASON.search(reason):
+            if named and _REASON.search(reason) and "\r" not in line:  # lines for many editors, and one for us
                 allowed[row] = allowed.get(row, frozenset()) | named
             else:
                 idle.append(row)

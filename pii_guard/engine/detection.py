@@ -203,13 +203,20 @@ def detect(text: Text, detectors: Sequence[Detector]) -> Iterator[tuple[int, Tex
         if len(near):
             for place, searcher in patterns:
                 found[place] = searcher.search(folded, near)
+        # what a policy says is not personal stands beside other hits: it must not hide one
+        aside = {place: found[place] for place, each in patterns if not each.kind.personal and len(found[place])}
+        for place in aside:
+            found[place] = NO_HITS
         for place, detector, hits in words:
             if folded is part:
                 inside = _between(hits, first, first + len(part), int(text.offsets[first]))
             else:
                 inside = _in_words(folded, detector)
             found[place] = _both(found[place], inside)
-        yield first, folded, _disjoint(found)
+        settled = _disjoint(found)
+        for place, beside in aside.items():
+            settled[place] = beside
+        yield first, folded, settled
 
 
 SENTENCE = 16

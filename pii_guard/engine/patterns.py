@@ -65,6 +65,8 @@ def flaw(pattern: str) -> str | None:
     """What is wrong with a pattern of a user, or None."""
     if re.search(r"\(\?P?<", pattern):
         return "has a named group; write (?:...)"
+    if r"\C" in pattern:
+        return r"has \C, which may end inside a character"
     try:
         empty = pc.match_substring_regex(pa.array([""]), f"(?:{pattern})")[0].as_py()
     except pa.ArrowInvalid as error:

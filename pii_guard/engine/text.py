@@ -108,9 +108,13 @@ class Text:
             goal = self.offsets[first] + CHUNK_BYTES
             last = int(np.searchsorted(self.offsets, goal, side="right")) - 1
             last = min(max(last, first + 1), rows)
-            begin, end = self.offsets[first], self.offsets[last]
-            yield first, Text(self.data[begin:end], self.offsets[first : last + 1] - begin)
+            yield first, self.part(first, last)
             first = last
+
+    def part(self, first: int, last: int) -> Text:
+        """The values from row `first` to before row `last`; nothing is copied but offsets."""
+        begin, end = self.offsets[first], self.offsets[last]
+        return Text(self.data[begin:end], self.offsets[first : last + 1] - begin)
 
     def value(self, row: int, start: int = 0, end: int | None = None) -> str:
         """Bytes `start` to `end` of one value, as text; what is not UTF-8 becomes U+FFFD."""

@@ -6,8 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from pii_guard.detectors.custom import Custom
 from pii_guard.engine.headers import normalise
@@ -62,29 +66,61 @@ def _function(named: str, place: str, source: Path | None) -> Callable[[str], bo
     """The function `python:module:function`; what it raises becomes a CustomKindError, for it may quote a value."""
     shown = str(source or "policy")
     _, module, name = named.split(":")
-    try:
-        with _beside(source):
-            function = getattr(import_module(module), name)
-    except Exception as error:  # noqa: BLE001 - to import a module runs code that may raise anything
-        raise PolicyError(shown, [f"{place}: {named} cannot be loaded ({type(error).__name__})"]) from None
+    function, failure = _tried(lambda: getattr(_module(module, source), name))
+    if failure:
+        raise PolicyError(shown, [f"{place}: {named} cannot be loaded ({failure})"])
     if not callable(function):
         raise PolicyError(shown, [f"{place}: {named} is no function"])
 
     def check(value: str) -> bool:
-        try:
-            return bool(function(value))
-        except Exception as error:  # noqa: BLE001 - likewise
-            raise CustomKindError(f"{shown}: {place}: {named} raised {type(error).__name__} on a value") from None
+        verdict, failure = _tried(lambda: bool(function(value)))
+        if failure:
+            raise CustomKindError(f"{shown}: {place}: {named} raised {failure} on a value")
+        return bool(verdict)
 
     return check
 
 
+def _tried(work: Callable[[], Any]) -> tuple[Any, str | None]:
+    """What `work` returns, or the name of what it raises: a user's code may raise anything, and quote a value in it.
+
+    The error itself ends here, so that it is in no chain of errors either.
+    """
+    try:
+        return work(), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too
+        return None, type(error).__name__
+
+
+def _module(name: str, source: Path | None) -> ModuleType:
+    """The module `name`: the file of that name beside the policy, whatever else is called so, or what Python finds."""
+    if source is None:
+        return import_module(name)
+    folder = source.resolve().parent
+    places = (folder.joinpath(*name.split(".")).with_suffix(".py"), folder.joinpath(*name.split("."), "__init__.py"))
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        with _beside(folder):
+            return import_module(name)
+    unique = f"pii_guard_policy_{sha256(str(file).encode()).hexdigest()[:16]}"
+    if unique not in sys.modules:
+        spec = spec_from_file_location(unique, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(name)
+        module = module_from_spec(spec)
+        with _beside(folder):
+            spec.loader.exec_module(module)
+        sys.modules[unique] = module
+    return sys.modules[unique]
+
+
 @contextmanager
-def _beside(source: Path | None) -> Iterator[None]:
-    """Modules in the folder of the policy come first."""
+def _beside(folder: Path) -> Iterator[None]:
+    """Modules in the folder of the policy are found as well."""
     before = list(sys.path)
-    if source is not None:
-        sys.path.insert(0, str(source.resolve().parent))
+    sys.path.insert(0, str(folder))
     try:
         yield
     finally:

@@ -88,7 +88,8 @@ def _csv_rows(report: ScanReport) -> Iterator[dict[str, Any]]:
         until = f"{item.pop('reason')} | until {item.pop('expires')}"
         yield {"record": "suppressed", **item, "evidence": until}
     for item in whole["allowed"]:
-        yield {"record": "allowed", **item, "hits": item.pop("values")}
+        hits = item.pop("values")
+        yield {"record": "allowed", **item, "hits": hits}
     counts = (f"{name}: {count}" for name, count in whole["coverage"].items())
     yield {"record": "summary", "evidence": " | ".join([f"complete: {_word(report.complete)}", *counts])}
 
@@ -146,6 +147,7 @@ def footer(report: ScanReport) -> str:
         _count(coverage.sources, "source"),
         *([f"{_count(coverage.unparsed, 'line')} examined as text"] if coverage.unparsed else []),
         *([f"{_count(coverage.invalid, 'value')} not UTF-8"] if coverage.invalid else []),
+        *([f"{_count(coverage.replaced, 'byte sequence')} of no known encoding"] if coverage.replaced else []),
     ]
     text = f"{', '.join(counts)}; complete: {_word(report.complete)}\n"
     if coverage.sampled:

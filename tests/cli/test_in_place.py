@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -112,3 +113,48 @@ def test_a_killed_run_leaves_the_old_file_or_the_new_one(desk: Path, delay: floa
         assert b"010-0000-0001" not in rest.read_bytes()
     assert run("protect", path.name, "--in-place", cwd=desk).code == 0
     assert run("check", path.name, cwd=desk).code == 0
+
+
+@pytest.mark.parametrize("way", ["--in-place", "--to"])
+@pytest.mark.parametrize("change", ["append", "replace"])
+def test_what_others_write_meanwhile_is_not_lost(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, way: str, change: str
+) -> None:
+    """A file that is not the one that was scanned any more is neither replaced nor copied."""
+    path, other = plain(desk), desk / "other.csv"
+    real_sync = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        real_sync(descriptor)
+        if change == "append":
+            with path.open("a") as file:
+                file.write("010-0000-0003,\r\n")
+        else:
+            other.write_text("phone,grade\n010-0000-0009,\n")
+            other.replace(path)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    result = run("protect", path.name, *([way] if way == "--in-place" else [way, "out.csv"]), cwd=desk)
+    assert (result.code, "was changed by somebody else meanwhile; nothing was written" in result.stderr) == (3, True)
+    assert "010-0000-000" in path.read_text()
+    assert not (desk / "out.csv").exists()
+
+
+def test_what_a_new_file_cannot_be_is_refused(desk: Path) -> None:
+    """Bytes of no encoding, two encodings, and a compressed file under a plain suffix."""
+    path, rows = desk / "customers.csv", "phone,등급\n010-0000-0001,우수\n"
+    other = "010-0000-0002,우수\n".encode("cp949")
+    contents = {
+        rows.encode() + b"010-0000-0002,\xff\xfe\x81\n": (3, "byte sequences of no known encoding"),
+        rows.encode() + b"010-0000-0002,x\n" * 300_000 + other: (2, "more than one encoding"),
+        gzip.compress(rows.encode()): (2, "is compressed"),
+    }
+    for content, (code, message) in contents.items():
+        path.write_bytes(content)
+        result = run("protect", path.name, "--in-place", cwd=desk)
+        assert (result.code, message in result.stderr) == (code, True), message
+        assert path.read_bytes() == content
+    late = "phone,등급\n" + "010-0000-0001,\n" * 10_000 + "010-0000-0002,우수\n"
+    path.write_bytes(late.encode("cp949"))
+    assert run("protect", path.name, "--in-place", cwd=desk).code == 0
+    assert "등급".encode("cp949") in path.read_bytes()

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, orc
 
-from pii_guard import connectors
+from pii_guard import connectors, scan
 from pii_guard.batches import leaves
+from pii_guard.connectors import avro
 from pii_guard.connectors.base import MAX_BATCH_ROWS
 from pii_guard.errors import ReadError
 
@@ -195,3 +196,12 @@ def test_avro_damage(tmp_path: Path) -> None:
             data[dice.randrange(4, len(data))] = dice.randrange(256)
         (tmp_path / "a.avro").write_bytes(data)
         assert examined(tmp_path / "a.avro").endswith(": a damaged or truncated Avro file")
+
+
+def test_avro_records_without_bytes_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block can claim any number of records that take no room."""
+    monkeypatch.setattr(avro, "_STILL", 5_000)
+    schema = {"type": "record", "name": "r", "fields": []}
+    (tmp_path / "a.avro").write_bytes(avro_file([{}] * 20_000, schema))
+    (item,) = scan(tmp_path / "a.avro").not_examined
+    assert "records in a block, which no writer makes" in item.reason

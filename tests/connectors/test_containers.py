@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import struct
 import tarfile
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from packing import ARCHIVES, COMPRESSIONS, tarred, zipped
 
-from pii_guard import connectors
+from pii_guard import connectors, scan
 from pii_guard.connectors import Source, Table, nesting, resource
 from pii_guard.errors import ReadError, TargetError
 from pii_guard.model import NotExamined
@@ -330,3 +332,28 @@ def test_the_file_below_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").unlink()
     with pytest.raises(ReadError, match="no such file"):
         rows_of(table)
+
+
+@pytest.mark.parametrize("name", ["bz2", "xz"])
+def test_bytes_behind_a_compressed_stream_are_named(tmp_path: Path, name: str) -> None:
+    """Another stream is read on; anything else is not passed over in silence."""
+    pack: Callable[[bytes], bytes] = bz2.compress if name == "bz2" else lzma.compress
+    rows = b"phone\n010-0000-0001\n"
+    (tmp_path / f"a.csv.{name}").write_bytes(pack(rows) + pack(b"010-0000-0002\n") + bytes(8))
+    (tmp_path / f"b.csv.{name}").write_bytes(pack(rows) + b"010-0000-0003")
+    report = scan(tmp_path)
+    assert report.coverage.rows == 2
+    assert [Path(item.source).name for item in report.not_examined] == [f"b.csv.{name}"]
+
+
+def test_an_archive_behind_an_archive_is_named(tmp_path: Path) -> None:
+    """tar ends at its first end; what is behind it is not passed over in silence."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("phone\n010-0000-0001\n", encoding="utf-8")
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as archive:
+            archive.add(tmp_path / f"{name}.csv", f"{name}.csv")
+    joined = (tmp_path / "a.tar").read_bytes() + (tmp_path / "b.tar").read_bytes()
+    (tmp_path / "both.tar").write_bytes(joined)
+    report = scan(tmp_path / "both.tar")
+    assert (report.coverage.rows, len(report.not_examined)) == (1, 1)
+    assert "goes on behind" in report.not_examined[0].reason

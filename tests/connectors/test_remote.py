@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import fsspec
+import fsspec.implementations.memory
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,8 +19,11 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from pii_guard import connectors, scan
+from pii_guard.connectors import remote
 from pii_guard.connectors.remote import shown_url
+from pii_guard.detectors import select
 from pii_guard.errors import PiiGuardError, ReadError, TargetError
+from pii_guard.scanner import scan_targets
 
 ROWS = "name,phone\n홍길동,010-0000-0001\n김영희,010-0000-0002\n"
 SECRET = "wJalrXUtnFEMI/K7MDENG"
@@ -183,3 +187,48 @@ def test_the_command(s3: str, tmp_path: Path) -> None:
     assert four.stdout == one.stdout
     assert "s3://shop/data/customers.csv" in one.stdout
     assert "key:" not in one.output
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3://key:sec/ret@bucket/a.csv?region=x", "s3://bucket/a.csv"),
+        ("s3://key:se@cret@bucket/a.csv", "s3://bucket/a.csv"),
+        ("s3://key:se?cret@bucket/a.csv", "s3://..."),
+        ("https://host/a.csv#sig=secret", "https://host/a.csv"),
+        ("https://host/a.csv?token=a@secret", "https://..."),
+        ("abfss://container@account/a.csv", "abfss://container@account/a.csv"),
+        ("abfss://key:secret@account/a.csv", "abfss://account/a.csv"),
+        ("memory://shop/a.csv", "memory://shop/a.csv"),
+    ],
+)
+def test_no_form_of_a_secret_is_shown(url: str, shown: str) -> None:
+    """Whatever characters it has; where it cannot be told from the rest, the rest is not shown either."""
+    assert shown_url(url) == shown
+
+
+def test_stores_that_are_shown_alike_are_not_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two places whose difference is in what is not shown are both read."""
+    for store in ("one", "two"):
+        (tmp_path / store).mkdir()
+        (tmp_path / store / "a.csv").write_text(ROWS, encoding="utf-8")
+
+    def local(url: str, shown: str) -> tuple[fs.FileSystem, str]:
+        return fs.SubTreeFileSystem(str(tmp_path / url.rpartition("=")[2]), fs.LocalFileSystem()), "a.csv"
+
+    monkeypatch.setattr(remote, "_file_system", local)
+    targets = [f"s3://bucket/a.csv?endpoint_override={store}" for store in ("one", "two")]
+    assert scan_targets(targets, detectors=select()).coverage.rows == 4
+    assert scan_targets(targets[:1] * 2, detectors=select()).coverage.rows == 2
+
+
+def test_an_error_of_a_library_costs_one_file(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever class it has, while opening or while reading; its message is not repeated."""
+
+    def fail(self: object, *_: object) -> None:
+        raise LookupError("010-0000-0001")
+
+    monkeypatch.setattr(fsspec.implementations.memory.MemoryFile, "read", fail)
+    report = scan(f"{memory}/data/customers.csv")
+    assert [item.source for item in report.not_examined] == ["memory://shop/data/customers.csv"]
+    assert "010-0000" not in str(report)

@@ -124,3 +124,17 @@ def test_large_blobs_come_in_small_batches(tmp_path: Path) -> None:
     sizes = [batch.num_rows for batch in table.batches()]
     assert sum(sizes) == 60
     assert max(sizes) <= 8
+
+
+def test_a_column_that_is_computed_is_bounded(tmp_path: Path) -> None:
+    """Its values take no room in the file; a value beyond the limit is named, not made."""
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE t (a TEXT, b GENERATED ALWAYS AS (zeroblob({sqlite.MAX_VALUE + 1})) VIRTUAL)")
+        connection.executemany("INSERT INTO t (a) VALUES (?)", [("010-0000-0001",)] * 40)
+        connection.execute("CREATE TABLE u (phone TEXT)")
+        connection.execute("INSERT INTO u VALUES ('010-0000-0002')")
+        connection.commit()
+    report = pii_guard.scan(path)
+    assert [field.field.table for field, _ in report.findings] == ["u"]
+    assert ["a value of more than 32 MB" in item.reason for item in report.not_examined] == [True]

@@ -126,3 +126,14 @@ def test_bytes_that_are_not_utf8_hide_nothing(values: list[bytes]) -> None:
     """A value beside any bytes is found, each time."""
     text = Text.of(pa.array([value + b" EMP-004217 " + value for value in values], pa.large_binary()))
     assert sum(len(hits) for _, hits in locate(text, [custom()])) == len(values)
+
+
+def test_what_is_not_personal_hides_nothing() -> None:
+    """A kind of a policy that came with the data cannot take a phone number out of a report."""
+    note = Custom(Kind("note", "note", personal=False), ".+")
+    detectors = select(own=[note])
+    report = scan_data(
+        pa.table({"memo": ["call 010-1234-5678 please", "bank 110-234-567890 신한은행"]}), detectors=detectors
+    )
+    found = {finding.kind: finding.hits for _, finding in report.findings}
+    assert found == {"note": 2, "kr_phone_mobile": 1, "kr_bank_account": 1}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
+from cli_runner import run
 
 from pii_guard import scan
 from pii_guard.model import FieldTally
@@ -60,3 +62,37 @@ def test_data_does_not_decide_about_itself(tmp_path: Path) -> None:
     report = scan(tmp_path / "rows.csv")
     assert [finding.kind for _, finding in report.findings] == ["email"]
     assert not report.fields[1].tally.allowed
+
+
+def test_a_line_that_editors_show_as_several_allows_nothing(tmp_path: Path) -> None:
+    """Lines may end with a carriage return alone: the comment of one must not reach the others."""
+    counted = tally(tmp_path, "a = 1\rb = 'hong@example.com'\r# pii-guard: allow[email] test\r")
+    assert (counted.kinds["email"].hits, dict(counted.allowed), counted.idle) == (1, {}, 1)
+
+
+def test_a_comment_is_read_as_it_is_written(tmp_path: Path) -> None:
+    """What only looks like a comment after folding is none."""
+    counted = tally(tmp_path, "hong@example.com # ｐｉｉ-guard: allow[email] public\n")
+    assert (counted.kinds["email"].hits, dict(counted.allowed)) == (1, {})
+
+
+def test_members_of_archives_have_no_comments(tmp_path: Path) -> None:
+    """Nor have tables in `find`."""
+    line = "hong@example.com # pii-guard: allow[email] public\n"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", line)
+    assert [finding.kind for _, finding in scan(tmp_path / "a.zip").findings] == ["email"]
+    (tmp_path / "a.csv").write_text(f"memo\n{line}", encoding="utf-8")
+    assert "email" in run("find", "a.csv", cwd=tmp_path).stdout
+
+
+def test_every_form_of_the_report_counts_them(tmp_path: Path) -> None:
+    """The CSV, too."""
+    (tmp_path / "a.py").write_text(f"{MAIL}pii-guard: allow[email] public\n", encoding="utf-8")
+    for form, shown in (
+        ("csv", '"allowed","a.py","a","text","email","","",1'),
+        ("json", '"values": 1'),
+        ("table", "in 1 line"),
+    ):
+        result = run("scan", "a.py", "--format", form, cwd=tmp_path)
+        assert (result.code, shown in result.stdout) == (0, True), form

@@ -10,7 +10,7 @@ import pytest
 from cli_runner import run
 
 import pii_guard
-from pii_guard.errors import PolicyError
+from pii_guard.errors import CustomKindError, PolicyError
 from pii_guard.policy import custom_detectors, parse, suppress
 from pii_guard.policy.examples import failed_examples
 
@@ -37,6 +37,7 @@ def kinds(**members: Any) -> dict[str, Any]:
         (kinds(pattern="("), "kinds.staff.pattern: is no regular expression of RE2: missing ): (?:()"),
         (kinds(pattern="(?=a)b"), "kinds.staff.pattern: is no regular expression of RE2: invalid perl operator: (?="),
         (kinds(pattern="a*"), "kinds.staff.pattern: matches the empty text"),
+        (kinds(pattern=r"\C"), r"kinds.staff.pattern: has \C, which may end inside a character"),
         (kinds(pattern="(?P<x>a)"), "kinds.staff.pattern: has a named group; write (?:...)"),
         (kinds(check="os.system"), 'kinds.staff.check: must name a function as "python:module:function"'),
         (kinds(patern="a"), 'kinds.staff.patern: unknown key; did you mean "pattern"?'),
@@ -161,3 +162,48 @@ def test_a_suppression_holds_for_its_field_and_kinds_until_its_day(
     assert [finding.kind for _, finding in after.findings] == left
     apart = [(item.finding.kind, item.reason, item.expires) for item in after.fields[0].suppressed]
     assert apart == ([] if left else [("kr_phone_mobile", "test numbers", DAY)])
+
+
+def test_each_policy_has_its_own_functions(tmp_path: Path) -> None:
+    """Two files of one name, and one that is called like a module of Python, are what stands beside the policy."""
+    for folder, verdict in (("outer", True), ("outer/inner", False)):
+        place = tmp_path / folder
+        place.mkdir()
+        text = POLICY.replace("staff_numbers", "numbers")
+        (place / "pii-guard.toml").write_text(text, encoding="utf-8")
+        (place / "numbers.py").write_text(f"def is_staff(value):\n    return {verdict}\n", encoding="utf-8")
+        (place / "rows.csv").write_text(ROWS, encoding="utf-8")
+    inner = tmp_path / "outer" / "inner"
+    shown = run("scan", "../rows.csv", "rows.csv", "--format", "jsonl", cwd=inner).stdout
+    assert shown.count('"kind": "staff"') == 1
+    assert '"source": "../rows.csv"' in shown
+
+
+@pytest.mark.parametrize("error", ["SystemExit(value)", "KeyError(value)"])
+def test_nothing_of_an_error_of_a_function_is_left(tmp_path: Path, error: str) -> None:
+    """Not in what is printed, and not in the chain of errors."""
+    name = f"chained_{error[:4].lower()}"
+    (tmp_path / "pii-guard.toml").write_text(POLICY.replace("staff_numbers", name), encoding="utf-8")
+    (tmp_path / f"{name}.py").write_text(f"def is_staff(value):\n    raise {error}\n", encoding="utf-8")
+    with pytest.raises(CustomKindError) as caught:
+        pii_guard.scan([{"id": "EMP-000002"}], policy=tmp_path / "pii-guard.toml")
+    assert caught.value.__context__ is None
+    assert "EMP" not in str(caught.value)
+
+
+def test_reports_of_several_policies_stay_what_they_are(tmp_path: Path) -> None:
+    """Kinds and suppressions of each hold for its own files, though their names are shown alike."""
+    for folder in ("hong@example.com", "kim@example.com"):
+        place = tmp_path / "x" / folder
+        place.mkdir(parents=True)
+        (place / "pii-guard.toml").write_text(
+            "version = 1\n[kinds.staff]\npattern = 'EMP-[0-9]{6}'\n[[suppressions]]\nmatch = '*.mail'\n"
+            "reason = 'a test'\nexpires = 2999-12-31\n",
+            encoding="utf-8",
+        )
+        (place / "rows.csv").write_text("id,mail\nEMP-000002,a@example.com\n", encoding="utf-8")
+    targets = [f"x/{folder}" for folder in ("hong@example.com", "kim@example.com")]
+    shown = run("scan", *targets, "--format", "csv", cwd=tmp_path).stdout
+    assert shown.count('"staff"') == 2
+    assert shown.count('"suppressed"') == 2
+    assert '"finding","x/<email>/rows.csv#2"' in shown

@@ -114,6 +114,7 @@ def test_json_says_it_all(report: ScanReport) -> None:
         "unparsed": 1,
         "invalid": 2,
         "fields": 5,
+        "replaced": 0,
         "sampled": 0,
         "unread": 0,
         "bound": 0.0,
