@@ -6,6 +6,7 @@ costs no other. Nothing is ever written.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from pii_guard.connectors.base import OutOfScope, Source, Table, reading
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded
 from pii_guard.connectors.database_url import Database, DatabaseUrl
 from pii_guard.connectors.selection import Selection
-from pii_guard.errors import ReadError
+from pii_guard.errors import ReadError, UsageError
 from pii_guard.model import NotExamined, path_text
 
 __all__ = ["DatabaseSource", "DatabaseTable", "Relation", "discover_database"]
+
+_READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,10 @@ class DatabaseSource(Source):
     lasting = True
 
     def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
-        """Raises TargetError where the URL alone shows that there is no such database."""
+        """Raises TargetError where the URL alone shows that there is no such database, UsageError for a query that is
+        no SELECT: what cannot write in a transaction that cannot write is for servers to say, and some say it late."""
+        if selection.query is not None and not _READS.match(selection.query):
+            raise UsageError("--query: only a SELECT is read")
         self.url = url
         self.selection = selection
         self.exclude = exclude

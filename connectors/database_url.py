@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -52,19 +53,39 @@ DATABASES = (
         "pii_guard.connectors.postgresql:PostgresqlSource",
         "pii-guard-arrow[postgresql]",
     ),
+    Database("mysql", ("mysql", "mariadb"), "pii_guard.connectors.mysql:MysqlSource", "pii-guard-arrow[mysql]"),
+    Database("sqlite", ("sqlite",), "pii_guard.connectors.sqlite:SqliteDatabase", "pii-guard-arrow"),
+    Database("duckdb", ("duckdb",), "pii_guard.connectors.duckdb:DuckdbDatabase", "pii-guard-arrow[duckdb]"),
 )
 """Databases with a connector of their own."""
 
 _BY_SCHEME = {scheme: database for database in DATABASES for scheme in database.schemes}
+
+_DIALECTS = ("oracle", "mssql")
+"""Dialects that SQLAlchemy brings itself and that no connector of ours is for; others are installed beside it."""
+
+_FILES = ("sqlite", "duckdb")
 
 _SCHEME = re.compile(r"([A-Za-z][\w.-]*)(\+[\w.-]+)?://")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def database_of(target: str) -> Database | None:
-    """The kind of database that `target` is a URL of; None for any other target. A driver (`+psycopg`) is ignored."""
-    scheme = _SCHEME.match(target)
-    return _BY_SCHEME.get(scheme[1].lower()) if scheme else None
+    """The kind of database that `target` is a URL of; None for any other target."""
+    match = _SCHEME.match(target)
+    if match is None:
+        return None
+    scheme = match[1].lower()
+    return _BY_SCHEME.get(scheme) or _by_dialect(scheme)
+
+
+def _by_dialect(scheme: str) -> Database | None:
+    if scheme not in _DIALECTS:
+        from importlib.metadata import entry_points  # this and the packages' lists take time; files have no scheme
+
+        if not any(entry.name.partition(".")[0] == scheme for entry in entry_points(group="sqlalchemy.dialects")):
+            return None
+    return Database(scheme, (scheme,), "pii_guard.connectors.sqlalchemy:SqlalchemySource", "pii-guard-arrow")
 
 
 def shown_target(target: str) -> str:
@@ -74,6 +95,8 @@ def shown_target(target: str) -> str:
     'mysql://db.example:3306/shop'
     """
     scheme, mark, rest = target.partition("://")
+    if scheme in _FILES:  # no account stands in these, but a path may hold an @
+        return scheme + mark + rest.partition("?")[0]
     # a password may hold unescaped signs of all kinds: nothing that stands before the last @ is shown
     return scheme + mark + rest.rpartition("@")[2].partition("?")[0] if mark else target
 
@@ -91,6 +114,7 @@ class DatabaseUrl:
         rest = given.partition("://")[2]
         self.shown = shown_target(f"{kind}://{rest}")
         self.text = f"{kind}://{_VARIABLE.sub(self._variable, rest)}"
+        self._scheme = given.partition("://")[0]
         try:
             parts = urlsplit(self.text)
             self.host, self.port = parts.hostname, parts.port
@@ -105,6 +129,19 @@ class DatabaseUrl:
 
     def __repr__(self) -> str:
         return self.shown
+
+    def with_driver(self) -> str:
+        """`text` with the driver that the URL names (`oracle+oracledb://`); our own connectors bring theirs."""
+        return self._scheme + self.text[self.text.index("://") :]
+
+    def file(self) -> Path:
+        """The file that a URL of a database in a file names. Raises TargetError if there is none."""
+        path = Path(self.path[1:])
+        if self.host or not path.name:
+            raise TargetError(f"{self.shown}: names no file; three slashes and a path do: sqlite:///shop.db")
+        if not path.is_file():
+            raise TargetError(f"{self.shown}: no such file")
+        return path
 
     def _variable(self, name: re.Match[str]) -> str:
         value = os.environ.get(name[1])

@@ -100,8 +100,6 @@ class PostgresqlTable(DatabaseTable):
             with closing(connection.cursor(adbc_stmt_kwargs=_OPTIONS)) as cursor:
                 described = cursor.adbc_execute_schema(sql)
                 if not described.names:
-                    if self.query:
-                        raise ReadError(self.target, "the query: it gives no columns; only a SELECT is read")
                     return
                 cursor.execute(_as_text(sql, described))
                 with closing(cursor.fetch_record_batch()) as reader:

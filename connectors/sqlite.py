@@ -1,4 +1,4 @@
-"""SQLite files: every table is a table; nothing is ever written, not even beside the file.
+"""SQLite files, found as files or named by URL: every table is a table; nothing is ever written, not even beside them.
 
 The file is opened read-only and as one that nobody changes; a copy in memory stands for one that is not a file of its
 own. All columns are text: SQLite knows no types of columns, only of values. Numbers are in digits, and so are the bytes
@@ -10,29 +10,24 @@ Rate: some 600,000 values a second.
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
-from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 
-from pii_guard.connectors.base import (
-    MAX_BATCH_BYTES,
-    Capabilities,
-    EmptyTable,
-    FileSource,
-    Table,
-    bounded,
-    empty_batch,
-    reading,
-)
-from pii_guard.connectors.resource import Resource
+from pii_guard.connectors.base import Capabilities, EmptyTable, FileSource, Table, reading
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database_url import DatabaseUrl
+from pii_guard.connectors.resource import LocalFile, Resource
+from pii_guard.connectors.rows import batches_of_rows, text_schema
+from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError
 
-__all__ = ["MAX_IN_MEMORY", "MAX_VALUE", "SqliteSource", "SqliteTable"]
+__all__ = ["MAX_IN_MEMORY", "MAX_VALUE", "SqliteDatabase", "SqliteSource", "SqliteTable"]
 
 MAX_IN_MEMORY = 256 << 20
 """Bytes of a database that is not a file of its own, at most."""
@@ -40,11 +35,18 @@ MAX_IN_MEMORY = 256 << 20
 MAX_VALUE = 32 << 20
 """Bytes of a value, at most: a column that is computed takes no room in the file."""
 
-_FIRST, _ROWS = 4, 8192  # rows fetched at once, at first and at most: a blob may be large
+_FEWEST_BYTES = 2 << 20
+"""Smaller databases are read whole."""
+
 _DAMAGED = "a damaged or truncated SQLite database"
+_REFUSED = "SQLite refuses it: there is no such table, or its SQL has a mistake"
 _TABLES = """
     SELECT name FROM sqlite_schema
     WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL %' AND name NOT GLOB 'sqlite_*' ORDER BY rowid
+"""
+_TABLES_AND_VIEWS = """
+    SELECT name, type FROM sqlite_schema
+    WHERE type IN ('table', 'view') AND sql NOT LIKE 'CREATE VIRTUAL %' AND name NOT GLOB 'sqlite_*' ORDER BY name
 """
 
 
@@ -67,8 +69,9 @@ def _connected(resource: Resource, where: str = "") -> Iterator[sqlite3.Connecti
             yield connection
         except sqlite3.DataError:
             raise ReadError(resource.target, f"{where}a value of more than {MAX_VALUE >> 20} MB") from None
-        except (sqlite3.Error, sqlite3.Warning, OverflowError):
-            raise ReadError(resource.target, where + _DAMAGED) from None
+        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+            refused = getattr(error, "sqlite_errorname", "") == "SQLITE_ERROR"
+            raise ReadError(resource.target, where + (_REFUSED if refused else _DAMAGED)) from None
 
 
 def _in_memory(resource: Resource) -> sqlite3.Connection:
@@ -95,23 +98,14 @@ class SqliteTable(Table):
     def batches(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = 0
         with _connected(self.resource, f"table {self.name}: ") as connection:
-            cursor = connection.execute(f'SELECT * FROM "{self.name.replace(chr(34), chr(34) * 2)}"')  # noqa: S608
-            names = [column[0] for column in cursor.description]
-            size, seen = _FIRST, False
-            while rows := cursor.fetchmany(size):
-                batch = pa.RecordBatch.from_arrays([_column(values) for values in zip(*rows, strict=True)], names=names)
-                yield from bounded(batch)
-                size = min(max(size * MAX_BATCH_BYTES // max(batch.nbytes, 1), 1), 2 * size, _ROWS)
-                seen = True
-            if not seen:
-                yield empty_batch(_schema(names))
+            yield from _rows(connection, f"SELECT * FROM {_quoted(self.name)}")  # noqa: S608 - quoted
         self.bytes_read = self.size or 0
 
     def reader(self) -> pa.RecordBatchReader:
         """Every column as text; bytes that are no UTF-8 raise ReadError."""
         batches = self.batches()
         first = next(batches)
-        schema = _schema(first.schema.names)
+        schema = text_schema(first.schema.names)
         return pa.RecordBatchReader.from_batches(schema, self._as_text(chain([first], batches), schema))
 
     def _as_text(self, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -120,18 +114,13 @@ class SqliteTable(Table):
                 yield batch.cast(schema)
 
 
-def _schema(names: list[str]) -> pa.Schema:
-    return pa.schema([(name, pa.string()) for name in names])
+def _rows(connection: sqlite3.Connection, sql: str) -> Iterator[pa.RecordBatch]:
+    cursor = connection.execute(sql)
+    return batches_of_rows(cursor.fetchmany, [column[0] for column in cursor.description])
 
 
-def _column(values: tuple[Any, ...]) -> pa.Array[Any]:
-    """Values of one column: text (here bytes), blobs, numbers and nulls, one beside the other."""
-    texts = [value if value is None or type(value) is bytes else str(value).encode() for value in values]
-    array = pa.array(texts, pa.binary())
-    try:
-        return array.cast(pa.string())
-    except pa.ArrowInvalid:  # not all of them are UTF-8
-        return array
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 class SqliteSource(FileSource):
@@ -149,12 +138,81 @@ class SqliteSource(FileSource):
             names = [row[0].decode(errors="replace") for row in connection.execute(_TABLES)]
         for name in names:
             yield SqliteTable(self.resource, name)
-        self._check_beside()
+        _check_beside(self.resource)
 
-    def _check_beside(self) -> None:
-        for suffix, what in (("-wal", "write-ahead log"), ("-journal", "rollback journal")):
-            beside = f"{self.resource.path}{suffix}"
-            if self.resource.path is not None and os.path.exists(beside) and os.path.getsize(beside):
-                raise ReadError(
-                    self.target, f"changes that wait in its {what} are not examined; close the database first"
-                )
+
+def _check_beside(resource: Resource) -> None:
+    for suffix, what in (("-wal", "write-ahead log"), ("-journal", "rollback journal")):
+        beside = f"{resource.path}{suffix}"
+        if resource.path is not None and os.path.exists(beside) and os.path.getsize(beside):
+            reason = f"changes that wait in its {what} are not examined; close the database first"
+            raise ReadError(resource.target, reason)
+
+
+class SqliteDatabaseTable(DatabaseTable):
+    """One table, view or query of a database that a URL names."""
+
+    source: SqliteDatabase
+
+    def __init__(self, source: SqliteDatabase, relation: Relation, query: str | None) -> None:
+        super().__init__(source, relation)
+        self.query = query
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        where = "the query: " if self.query else f"table {self.name}: "
+        with _connected(self.source.resource, where) as connection:
+            sql = self.query or f"SELECT * FROM {_quoted(self.relation.table)}"  # noqa: S608 - quoted
+            share = 1.0 if self.reading.sample is None or self.query else self.reading.sample.share
+            if share >= 1 or self.relation.elsewhere or self.source.resource.size < _FEWEST_BYTES:
+                yield from _rows(connection, sql)
+                return
+            draw = _Draw(self.name, share)
+            connection.create_function("pii_guard_draw", 0, draw)
+            taken = size = 0
+            for batch in _rows(connection, f"{sql} WHERE pii_guard_draw()"):
+                yield batch
+                taken, size = taken + batch.num_rows, size + batch.nbytes
+                self.unread = (draw.calls - taken) * size // max(taken, 1)
+
+
+class _Draw:
+    """Whether a row is in the sample: by chance, and the same in each run."""
+
+    def __init__(self, name: str, share: float) -> None:
+        self.calls = 0
+        self._random, self._share = random.Random(name).random, share  # noqa: S311 - to be the same in each run
+
+    def __call__(self) -> bool:
+        self.calls += 1
+        return self._random() < self._share
+
+
+class SqliteDatabase(DatabaseSource):
+    """A SQLite file that a URL names: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
+
+    format = "sqlite"
+    capabilities = Capabilities(
+        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=True
+    )
+
+    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
+        super().__init__(url, selection, exclude)
+        self.resource = LocalFile(url.file(), self.target)
+        self.identity = self.resource.identity
+
+    def relations(self) -> list[Relation]:
+        if not self.resource.head():  # nothing was ever written to it
+            return []
+        with _connected(self.resource) as connection:
+            rows = connection.execute(_TABLES_AND_VIEWS).fetchall()
+        return [
+            Relation("", name.decode(errors="replace"), elsewhere="a view" if kind == b"view" else None)
+            for name, kind in rows
+        ]
+
+    def table(self, relation: Relation, query: str | None = None) -> SqliteDatabaseTable:
+        return SqliteDatabaseTable(self, relation, query)
+
+    def tables(self) -> Iterator[Table]:
+        yield from super().tables()
+        _check_beside(self.resource)

@@ -12,7 +12,10 @@ import pytest
 from cli_runner import EXAMPLES, environment
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"spacy", "presidio_analyzer", "sqlalchemy", "polars", "pandas", "fastavro", "python_calamine", "defusedxml"}
+HEAVY = {
+    *("spacy", "presidio_analyzer", "sqlalchemy", "polars", "pandas", "fastavro", "python_calamine", "defusedxml"),
+    *("adbc_driver_manager", "pymysql", "duckdb"),
+}
 DATA = {"numpy", "pyarrow", "pyarrow.dataset", "pydantic", "cryptography"}
 
 # Where there is a pandas, pyarrow imports it at the first `pa.array`; an installation of pii-guard brings none.

@@ -186,6 +186,7 @@ def test_targets_that_are_none(tmp_path: Path) -> None:
         (f"{tmp_path}/custmers.csv", "no such file or directory; did you mean .*/customers.csv\\?$"),
         (f"{tmp_path}/none/x.csv", "x.csv: no such file or directory$"),
         ("postgresql://user:secret@host/db", "^postgresql://host/db: is a database"),
+        ("redis://user:secret@host/db", "^redis://: no connector for this scheme"),
         ("a\0b", "NUL"),
         (f"{tmp_path}/customers.csv/x", "not a directory|no such file|part of the path"),
     ):

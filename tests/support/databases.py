@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
+from urllib.parse import urlsplit
 
+import duckdb
+import pymysql
 import pytest
 from adbc_driver_postgresql import dbapi
 
-__all__ = ["CASES", "POSTGRESQL", "Case", "Made", "postgresql"]
+__all__ = ["CASES", "POSTGRESQL", "Case", "Made", "mariadb", "postgresql"]
 
 POSTGRESQL = os.environ.get("PII_GUARD_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
+MARIADB = os.environ.get("PII_GUARD_TEST_MARIADB", "mysql://root@127.0.0.1:3306")
 REQUIRED = os.environ.get("PII_GUARD_REQUIRE", "").split(",")
 
 
@@ -33,20 +40,27 @@ class Made:
     """What stands around names."""
     execute: Any
     """Runs statements, each a text of its own."""
+    analyze: str = ""
+    """What makes the server look how large a table is."""
+    text: str = "text"
+    """The type of any text."""
 
     def name(self, text: str) -> str:
         return self.quote + text.replace(self.quote, self.quote * 2) + self.quote
 
     def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Make a table of columns of text."""
-        names = ", ".join(f"{self.name(column)} text" for column in columns)
+        names = ", ".join(f"{self.name(column)} {self.text}" for column in columns)
         self.execute(f"CREATE TABLE {self.name(table)} ({names})")
-        for start in range(0, len(rows), 5000):
+        step = 5000 if len(rows) > 100 else 10  # a server takes so many bytes at once
+        for start in range(0, len(rows), step):
             values = ", ".join(
                 "(" + ", ".join("'" + value.replace("'", "''") + "'" for value in row) + ")"
-                for row in rows[start : start + 5000]
+                for row in rows[start : start + step]
             )
             self.execute(f"INSERT INTO {self.name(table)} VALUES {values}")
+        if self.analyze:
+            self.execute(f"{self.analyze} {self.name(table)}")
 
 
 class Maker(Protocol):
@@ -60,7 +74,6 @@ class Case:
     id: str
     prefix: str
     make: Maker
-    server: bool = True
 
 
 def absent(name: str) -> None:
@@ -99,4 +112,83 @@ def postgresql(tmp_path: Path) -> Iterator[Made]:
         run(POSTGRESQL, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-CASES = (Case("postgresql", "public.", postgresql),)
+@cache
+def _mariadb_answers() -> bool:
+    try:
+        _mariadb_connection().close()
+    except pymysql.MySQLError:
+        return False
+    return True
+
+
+def _mariadb_connection(database: str | None = None) -> Any:
+    url = urlsplit(MARIADB)
+    user, password = url.username or "root", url.password or ""
+    return pymysql.connect(
+        host=url.hostname, port=url.port or 3306, user=user, password=password, database=database, autocommit=True
+    )
+
+
+@contextmanager
+def mariadb(tmp_path: Path) -> Iterator[Made]:
+    if not _mariadb_answers():
+        absent("mariadb")
+    name = f"pii_guard_test_{secrets.token_hex(8)}"
+
+    def run(*statements: str, database: str | None = name) -> list[Any]:
+        with closing(_mariadb_connection(database)) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    run(f"CREATE DATABASE {name} CHARACTER SET utf8mb4", database=None)
+    try:
+        yield Made(f"{MARIADB}/{name}", "`", run, "ANALYZE TABLE", "longtext")
+    finally:
+        run(f"DROP DATABASE {name}", database=None)
+
+
+@contextmanager
+def sqlite(tmp_path: Path) -> Iterator[Made]:
+    path = tmp_path / "가 게.db"
+
+    def run(*statements: str) -> list[Any]:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            return [connection.execute(statement).fetchall() for statement in statements][-1]
+
+    run("PRAGMA user_version = 1")
+    yield Made(f"sqlite:///{path}", '"', run)
+
+
+@contextmanager
+def duckdb_file(tmp_path: Path) -> Iterator[Made]:
+    path = tmp_path / "가 게.duckdb"
+
+    def run(*statements: str) -> list[Any]:
+        with closing(duckdb.connect(path)) as connection:
+            return [connection.execute(statement).fetchall() for statement in statements][-1]
+
+    run("SELECT 1")
+    yield Made(f"duckdb:///{path}", '"', run)
+
+
+@contextmanager
+def by_sqlalchemy(tmp_path: Path) -> Iterator[Made]:
+    """A SQLite file under a scheme that a dialect of its own is installed for, as for databases that we do not know."""
+    installed = tmp_path / "installed" / "lite_dialect-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: lite-dialect\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(
+        "[sqlalchemy.dialects]\nlite = sqlalchemy.dialects.sqlite.pysqlite:SQLiteDialect_pysqlite\n"
+    )
+    with sqlite(tmp_path) as made, mock.patch.object(sys, "path", [*sys.path, str(installed.parent)]):
+        yield replace(made, url=made.url.replace("sqlite://", "lite://"))
+
+
+CASES = (
+    Case("postgresql", "public.", postgresql),
+    Case("mysql", "", mariadb),
+    Case("sqlite", "", sqlite),
+    Case("duckdb", "main.", duckdb_file),
+    Case("sqlalchemy", "main.", by_sqlalchemy),
+)

@@ -1,0 +1,137 @@
+"""DuckDB files, opened read-only and with nothing in reach but themselves: rows stream as Arrow.
+
+Columns keep their types, but for those that Arrow has not: they are cast to text. Rate: some 3,000,000 rows of 7
+columns a second.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import ClassVar
+
+import duckdb
+import pyarrow as pa
+
+from pii_guard.connectors.base import Capabilities, bounded, empty_batch, os_reason
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database_url import DatabaseUrl
+from pii_guard.connectors.selection import Selection
+from pii_guard.errors import ReadError
+
+__all__ = ["DuckdbDatabase", "DuckdbTable"]
+
+_ROWS = 8192
+"""Rows of a batch as DuckDB makes it: values may be large."""
+
+_FEWEST_ROWS = 10_000
+"""Smaller tables are read whole."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,  # a view in a file from elsewhere reads no other file
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "threads": 1,  # samples are the same in each run; the scan is what takes the time
+}
+
+_TABLES = """
+    SELECT schema_name, table_name, estimated_size, false FROM duckdb_tables()
+    WHERE database_name = current_database() AND NOT internal
+    UNION ALL SELECT schema_name, view_name, 0, true FROM duckdb_views()
+    WHERE database_name = current_database() AND NOT internal ORDER BY 1, 2
+"""
+
+_NOT_OF_ARROW = ("BIGNUM", "VARINT", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UHUGEINT")
+
+
+class DuckdbTable(DatabaseTable):
+    """One table, view or query."""
+
+    source: DuckdbDatabase
+
+    def __init__(self, source: DuckdbDatabase, relation: Relation, query: str | None) -> None:
+        super().__init__(source, relation)
+        self.query = query
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        with self.source.connected("the query" if self.query else f"table {self.name}") as connection:
+            sql = self.query.rstrip().rstrip(";") if self.query else self._select()
+            described = connection.sql(sql)  # nothing runs yet
+            names = described.columns
+            numbers = [_quoted(str(number)) for number in range(len(names))]
+            casts = [
+                f"{number}::VARCHAR" if str(kind) in _NOT_OF_ARROW else number
+                for number, kind in zip(numbers, described.types, strict=True)
+            ]
+            sql = f"SELECT {', '.join(casts)} FROM (\n{sql}\n) AS q ({', '.join(numbers)})"  # noqa: S608 - quoted
+            reader = connection.sql(sql).to_arrow_reader(_ROWS)
+            seen = size = 0
+            for batch in reader:
+                for part in bounded(pa.RecordBatch.from_arrays(batch.columns, names=names)):
+                    yield part
+                    seen, size = seen + part.num_rows, size + part.nbytes
+                    self.unread = round(size / self._share - size)
+            if not seen:
+                kinds = [field.type for field in reader.schema]
+                yield empty_batch(pa.schema(list(zip(names, kinds, strict=True))))
+
+    @property
+    def _share(self) -> float:
+        whole = self.reading.sample is None or self.query or self.relation.blocks < _FEWEST_ROWS
+        return 1.0 if whole or self.reading.sample is None else self.reading.sample.share
+
+    def _select(self) -> str:
+        sql = f"SELECT * FROM {_quoted(self.relation.schema)}.{_quoted(self.relation.table)}"  # noqa: S608 - quoted
+        if self._share < 1:
+            sql += f" TABLESAMPLE bernoulli({100 * self._share}%) REPEATABLE ({zlib.crc32(self.name.encode())})"
+        return sql
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+class DuckdbDatabase(DatabaseSource):
+    """A DuckDB file: `duckdb:///relative/path`, `duckdb:////absolute/path`."""
+
+    format = "duckdb"
+    capabilities: ClassVar = Capabilities(
+        typed=True, nested=True, metadata=False, row_count=False, writable=False, sampling=True
+    )
+
+    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
+        super().__init__(url, selection, exclude)
+        self.path = url.file()
+        self.identity = str(self.path.resolve())
+
+    def relations(self) -> list[Relation]:
+        with self.connected("the list of tables") as connection:
+            rows = connection.execute(_TABLES).fetchall()
+        return [
+            Relation(schema, table, elsewhere="a view" if view else None, blocks=rows_)
+            for schema, table, rows_, view in rows
+        ]
+
+    def table(self, relation: Relation, query: str | None = None) -> DuckdbTable:
+        return DuckdbTable(self, relation, query)
+
+    @contextmanager
+    def connected(self, what: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that cannot write. Turns errors into errors without DuckDB's message, which quotes values."""
+        try:
+            with self.path.open("rb"):
+                pass  # says why it cannot be opened, as DuckDB does not
+            connection = duckdb.connect(self.path, read_only=True, config=_CONFIG)
+        except OSError as error:
+            raise ReadError(self.target, os_reason(error)) from None
+        except duckdb.Error:
+            reason = "no DuckDB database of a version that this DuckDB reads, or open for writing in another program"
+            raise ReadError(self.target, reason) from None
+        with closing(connection):
+            try:
+                yield connection
+            except duckdb.CatalogException:
+                raise ReadError(self.target, f"{what}: there is no such table, or no more") from None
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                raise ReadError(self.target, f"{what}: DuckDB refuses it ({type(error).__name__})") from None

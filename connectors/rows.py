@@ -1,0 +1,48 @@
+"""From rows, as drivers of databases hand them out one tuple each, to batches of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pii_guard.connectors.base import MAX_BATCH_BYTES, bounded, empty_batch
+
+__all__ = ["batches_of_rows", "text_schema"]
+
+_FIRST, _ROWS = 4, 8192  # rows fetched at once, at first and at most: a value may be large
+
+
+def batches_of_rows(fetch: Callable[[int], Sequence[Sequence[Any]]], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of all rows that `fetch(n)` gives, n at most at a time; one without rows if there are none.
+
+    All columns are text, those that hold bytes which are no UTF-8 are bytes.
+    """
+    size, seen = _FIRST, False
+    while rows := fetch(size):
+        batch = pa.RecordBatch.from_arrays([_column(values) for values in zip(*rows, strict=True)], names=list(names))
+        yield from bounded(batch)
+        size = min(max(size * MAX_BATCH_BYTES // max(batch.nbytes, 1), 1), 2 * size, _ROWS)
+        seen = True
+    if not seen:
+        yield empty_batch(text_schema(names))
+
+
+def text_schema(names: Sequence[str]) -> pa.Schema:
+    """The columns `names`, all of them text."""
+    return pa.schema([(name, pa.string()) for name in names])
+
+
+def _column(values: tuple[Any, ...]) -> pa.Array[Any]:
+    """Values of one column: text (as bytes or not), blobs, numbers and nulls, one beside the other."""
+    texts = [value if value is None or type(value) is bytes else _bytes(value) for value in values]
+    array = pa.array(texts, pa.binary())
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowInvalid:  # not all of them are UTF-8
+        return array
+
+
+def _bytes(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, bytearray | memoryview) else str(value).encode("utf-8", "surrogateescape")

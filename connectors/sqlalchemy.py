@@ -1,0 +1,104 @@
+"""Any other database that SQLAlchemy has a dialect for, such as `oracle+oracledb://` and `mssql+pymssql://`.
+
+Nothing but SELECT is sent, and each transaction is rolled back; that no statement writes is for the account to ensure.
+Values are what the driver makes of them, as text. Rate: some 100,000 rows of 7 columns a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+import pyarrow as pa
+import sqlalchemy
+from sqlalchemy import exc
+from sqlalchemy.pool import NullPool
+
+from pii_guard.connectors.base import Capabilities
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database_url import DatabaseUrl
+from pii_guard.connectors.rows import batches_of_rows
+from pii_guard.connectors.selection import Selection
+from pii_guard.errors import LostConnectionError, PiiGuardError, ReadError, TargetError
+
+__all__ = ["SqlalchemySource", "SqlalchemyTable"]
+
+_ROWS = 8192
+"""Rows that are held before they are asked for."""
+
+_SYSTEM = frozenset(
+    "information_schema pg_catalog sys system anonymous appqossys audsys ctxsys dbsfwuser dbsnmp dip dvf dvsys ggsys "
+    "gsmadmin_internal gsmcatuser gsmuser lbacsys mddata mdsys ojvmsys olapsys orddata ordplugins ordsys outln "
+    "remote_scheduler_agent si_informtn_schema sys$umf sysbackup sysdg syskm sysrac wmsys xdb xs$null".split()
+)
+"""Schemas that hold a server's own tables, in lower case."""
+
+
+class SqlalchemyTable(DatabaseTable):
+    """One table, view or query."""
+
+    source: SqlalchemySource
+
+    def __init__(self, source: SqlalchemySource, relation: Relation, query: str | None) -> None:
+        super().__init__(source, relation)
+        self.query = query
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        with self.source.connected("the query" if self.query else f"table {self.name}") as connection:
+            connection = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
+            if self.query:
+                result = connection.exec_driver_sql(self.query)
+            else:
+                table = sqlalchemy.table(self.relation.table, schema=self.relation.schema or None)
+                result = connection.execute(sqlalchemy.select(sqlalchemy.literal_column("*")).select_from(table))
+            yield from batches_of_rows(result.fetchmany, list(result.keys()))
+
+
+class SqlalchemySource(DatabaseSource):
+    """A database by one of SQLAlchemy's dialects."""
+
+    format = "sqlalchemy"
+    capabilities: ClassVar = Capabilities(
+        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=False
+    )
+
+    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
+        super().__init__(url, selection, exclude)
+        try:
+            self.engine = sqlalchemy.create_engine(url.with_driver(), hide_parameters=True, poolclass=NullPool)
+        except ImportError as error:
+            raise TargetError(f"{self.target}: its driver is not installed; pip install {error.name}") from None
+        except (exc.SQLAlchemyError, ValueError, TypeError):
+            raise TargetError(f"{self.target}: is no URL that SQLAlchemy understands") from None
+
+    def relations(self) -> list[Relation]:
+        found = []
+        with self.connected("the list of tables") as connection:
+            inspector = sqlalchemy.inspect(connection)
+            for schema in sorted(inspector.get_schema_names()):
+                if schema.lower() in _SYSTEM:
+                    continue
+                found += [Relation(schema, table) for table in inspector.get_table_names(schema)]
+                found += [Relation(schema, view, elsewhere="a view") for view in inspector.get_view_names(schema)]
+        return sorted(found, key=lambda relation: (relation.schema, relation.table))
+
+    def table(self, relation: Relation, query: str | None = None) -> SqlalchemyTable:
+        return SqlalchemyTable(self, relation, query)
+
+    @contextmanager
+    def connected(self, what: str) -> Iterator[sqlalchemy.Connection]:
+        """A connection that is rolled back. Turns errors into errors without the driver's message."""
+        try:
+            connection = self.engine.connect()
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises may quote the URL
+            raise ReadError(self.target, f"the connection was refused ({type(error).__name__})") from None
+        try:
+            with connection:
+                yield connection
+        except PiiGuardError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises may quote values
+            if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+                raise LostConnectionError(self.target, f"{what}: the connection was lost") from None
+            raise ReadError(self.target, f"{what}: the database refuses it ({type(error).__name__})") from None
