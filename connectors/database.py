@@ -19,7 +19,7 @@ from pii_guard.connectors.base import OutOfScope, Source, Table, reading
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded
 from pii_guard.connectors.database_url import Database, DatabaseUrl
 from pii_guard.connectors.selection import Selection
-from pii_guard.errors import ReadError, UsageError
+from pii_guard.errors import ReadError, UnreachableError, UsageError
 from pii_guard.model import NotExamined, path_text
 
 __all__ = ["DatabaseSource", "DatabaseTable", "Relation", "discover_database"]
@@ -62,9 +62,15 @@ class DatabaseTable(Table):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = self.unread = 0
-        for batch in self.rows():
-            yield batch
-            self.bytes_read = min(self.bytes_read + batch.nbytes, self.size or self.bytes_read + batch.nbytes)
+        if self.source.gone is not None:
+            raise ReadError(self.target, f"table {self.name}: {self.source.gone}")
+        try:
+            for batch in self.rows():
+                yield batch
+                self.bytes_read = min(self.bytes_read + batch.nbytes, self.size or self.bytes_read + batch.nbytes)
+        except UnreachableError as error:
+            self.source.gone = error.reason
+            raise ReadError(self.target, f"table {self.name}: {error.reason}") from None
         self.bytes_read = self.size or self.bytes_read
         if self.relation.withheld:
             raise ReadError(self.target, f"table {self.name}: {self.relation.withheld}")
@@ -91,6 +97,8 @@ class DatabaseSource(Source):
     """A database. A subclass says how its tables are listed and how one is read."""
 
     lasting = True
+    gone: str | None = None
+    """Why the database could be reached no more, once it was so: it is not tried again for each table that is left."""
 
     def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
         """Raises TargetError where the URL alone shows that there is no such database, UsageError for a query that is

@@ -22,7 +22,7 @@ from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relatio
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
-from pii_guard.errors import LostConnectionError, ReadError, TargetError
+from pii_guard.errors import LostConnectionError, ReadError, TargetError, UnreachableError
 
 __all__ = ["MysqlSource", "MysqlTable"]
 
@@ -155,16 +155,16 @@ class MysqlSource(DatabaseSource):
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
-        """A connection within a transaction that cannot write. Raises ReadError where there is none to be had."""
+        """A connection within a transaction that cannot write. Raises UnreachableError where there is none."""
         try:
             connection = pymysql.connect(**self.options)
         except pymysql.MySQLError as error:
             code = error.args[0] if error.args else 0
             reason = _REFUSALS.get(code, f"the connection was refused (code {code})")
-            raise ReadError(self.target, reason) from None
+            raise UnreachableError(self.target, reason) from None
         except (OSError, ValueError, RuntimeError) as error:  # files of certificates, what a way to log in needs
             reason = f"the connection failed ({type(error).__name__}); see the options of the URL"
-            raise ReadError(self.target, reason) from None
+            raise UnreachableError(self.target, reason) from None
         try:
             with _speaking(self.target, "the session"), closing(connection.cursor()) as cursor:
                 maria = "MariaDB" in connection.get_server_info()

@@ -23,7 +23,7 @@ from adbc_driver_postgresql import dbapi
 from pii_guard.connectors.base import MAX_BATCH_BYTES, Capabilities, bounded, empty_batch
 from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
 from pii_guard.connectors.sampling import Sample
-from pii_guard.errors import LostConnectionError, ReadError
+from pii_guard.errors import LostConnectionError, ReadError, UnreachableError
 
 __all__ = ["PostgresqlSource", "PostgresqlTable"]
 
@@ -188,11 +188,11 @@ class PostgresqlSource(DatabaseSource):
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
-        """A connection within a transaction that cannot write. Raises ReadError where there is none to be had."""
+        """A connection within a transaction that cannot write. Raises UnreachableError where there is none."""
         try:
             connection = dbapi.connect(self._uri())
         except adbc_driver_manager.Error as error:
-            raise ReadError(self.target, _refusal(str(error))) from None
+            raise UnreachableError(self.target, _refusal(str(error))) from None
         try:
             with _speaking(self.target, "the session", connection), closing(connection.cursor()) as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")

@@ -20,7 +20,7 @@ from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relatio
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
-from pii_guard.errors import LostConnectionError, PiiGuardError, ReadError, TargetError
+from pii_guard.errors import LostConnectionError, PiiGuardError, ReadError, TargetError, UnreachableError
 
 __all__ = ["SqlalchemySource", "SqlalchemyTable"]
 
@@ -92,7 +92,7 @@ class SqlalchemySource(DatabaseSource):
         try:
             connection = self.engine.connect()
         except Exception as error:  # noqa: BLE001 - whatever the driver raises may quote the URL
-            raise ReadError(self.target, f"the connection was refused ({type(error).__name__})") from None
+            raise UnreachableError(self.target, f"the connection was refused ({type(error).__name__})") from None
         try:
             with connection:
                 yield connection

@@ -22,6 +22,7 @@ __all__ = [
     "TargetError",
     "TokenError",
     "UnprotectedDataError",
+    "UnreachableError",
     "UsageError",
     "WriteError",
     "WrongPassphraseError",
@@ -68,6 +69,10 @@ class ReadError(PiiGuardError):
 
 class LostConnectionError(ReadError):
     """A server that answered does so no more; a second attempt may succeed."""
+
+
+class UnreachableError(ReadError):
+    """A server or a database could not be reached: no answer, a wrong password, no database of this name."""
 
 
 class WriteError(PiiGuardError):

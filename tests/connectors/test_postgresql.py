@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from cli_runner import run
@@ -14,6 +15,7 @@ from databases import Made, postgresql
 from pii_guard import connectors, scan
 from pii_guard.connectors import Source
 from pii_guard.connectors.base import Reading
+from pii_guard.connectors.postgresql import PostgresqlSource
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
@@ -215,6 +217,22 @@ def test_a_lost_connection(made: Made) -> None:
     assert {finding.kind for _, finding in report.findings} == {"kr_phone_mobile", "email"}
 
 
+def test_a_server_that_is_gone(made: Made) -> None:
+    """Where a lost server is not to be reached again, each table that was not read is named; what was read stays."""
+    made.execute(
+        f"CREATE TABLE a AS SELECT '{PHONE}' AS phone, repeat('x', 300) AS pad FROM generate_series(1, 200000)",
+        "CREATE TABLE b AS SELECT 1 AS n",
+        "CREATE TABLE c AS SELECT 1 AS n",
+    )
+    uris = [made.url, made.url] + ["postgresql://127.0.0.1:1/x"] * 2  # the list, the first table, and then none
+    with mock.patch.object(PostgresqlSource, "_uri", side_effect=uris) as asked:
+        report = scan_targets([made.url], detectors=select(), progress=Cut(made, 1))
+    assert asked.call_count == 3  # not once more for each table
+    assert reasons(report) == [f"table public.{table}: no server answers there" for table in "abc"]
+    assert 0 < report.coverage.rows < 200_000
+    assert {finding.kind for _, finding in report.findings} == {"kr_phone_mobile"}
+
+
 def test_text_in_no_encoding(made: Made) -> None:
     """In a database that knows no encoding, text that is no UTF-8 is examined as bytes."""
     name = f"{made.url.rpartition('/')[2]}_ascii"
@@ -258,7 +276,7 @@ def test_the_password_shows_nowhere(made: Made, tmp_path: Path) -> None:
     url = with_password(made.url)
     urls = [
         url,
-        url.replace("5432", "1"),
+        f"postgresql://someone:{SECRET}@127.0.0.1:1/x",
         f"{url}?sslmode=wrong",
         f"{url}_missing",
         made.url.replace("://", f"://someone:x/{SECRET}@"),
