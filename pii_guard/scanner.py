@@ -97,9 +97,9 @@ def scan_targets(
 
     `comments`: whether comments in lines of text can allow hits. `seen` is what earlier scans of the run have read: a
     file that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
-    archive, and the tables of a database, one after the other. The report is the same for any number of them. `reading` says how files and
-    tables are read; with a sample, the report says of which a part was read and what that leaves open. `selection`:
-    which tables of databases to read.
+    archive, and the tables of a database, one after the other. The report is the same for any number of them.
+    `reading` says how files and tables are read; with a sample, the report says of which a part was read and what that
+    leaves open. `selection`: which tables of databases to read.
     """
     seen = Seen() if seen is None else seen
     run = _Run(detectors, exclude, comments, reading, selection, progress)
