@@ -172,9 +172,18 @@ def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
     steps = [] if tag.protection == "encrypt" else [_rule_to_add(tag)]
     if len(field.segments) > 1:
         steps.append("flatten the table (fields inside lists or objects are not encrypted in place)")
-    steps.append(f"run `pii-guard protect {shlex.quote(field.field.source)} --to TARGET`")
+    steps.append(_protecting(field.field.source))
     mend = ", then ".join(steps)
     yield _violation("PG001", field, "; ".join(words), mend)
+
+
+def _protecting(source: str) -> str:
+    """How the values of a source are encrypted: `protect` copies files."""
+    if "://" in source:
+        return "encrypt the values where they are written (pii_guard.Guard), or export the table and protect the file"
+    if "!/" in source:
+        return "unpack the archive and run `pii-guard protect FILE --to TARGET`"
+    return f"run `pii-guard protect {shlex.quote(source)} --to TARGET`"
 
 
 def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None) -> Iterator[Violation]:

@@ -9,11 +9,19 @@ from pathlib import Path
 import click
 
 from pii_guard.check import check, exit_code, joined
-from pii_guard.cli.options import comments_option, policy_option, reading_options, target_arguments, threads_option
+from pii_guard.cli.options import (
+    comments_option,
+    database_options,
+    policy_option,
+    reading_options,
+    target_arguments,
+    threads_option,
+)
 from pii_guard.cli.output import emit, watching
 from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import Reading
 from pii_guard.connectors.database_url import shown_target
+from pii_guard.connectors.selection import Selection
 from pii_guard.errors import UsageError
 from pii_guard.render import check as render
 from pii_guard.render import console
@@ -35,6 +43,7 @@ __all__ = ["command"]
     metavar="PATTERN",
     help="Leave out files and tables whose name matches; may be repeated.",
 )
+@database_options
 @threads_option
 @reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -45,13 +54,17 @@ def command(
     form: str,
     output: Path | None,
     exclude: tuple[str, ...],
+    schemas: tuple[str, ...],
+    tables: tuple[str, ...],
+    views: bool,
+    query: str | None,
     threads: int,
     reading: Reading,
     quiet: bool,
 ) -> int:
     """Fail (exit 1) where TARGET... holds unencrypted personal data, or fields without purpose or retention class.
 
-    Reads everything. Shows no samples, not even masked ones.
+    Reads everything, of databases what the options choose. Shows no samples, not even masked ones.
     """
     results, seen = [], Seen()
     with watching(quiet) as progress:
@@ -66,6 +79,7 @@ def command(
                 seen=seen,
                 threads=threads,
                 reading=reading,
+                selection=Selection(schemas, tables, views, query),
             )
             results.append(check(report, chosen.policy, tags))
     result = joined(results)

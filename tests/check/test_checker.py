@@ -286,3 +286,20 @@ def test_assigned_tags_satisfy_the_check() -> None:
     tags = assign(report, policy(RULE), {})
     assert rules(check(report, policy(RULE), tags).violations) == ["PG001"]
     assert check(ScanReport(fields=(field(tokens=10, tag=tags["customers.phone"]),)), policy(RULE), {}).violations == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("a b.csv", "run `pii-guard protect 'a b.csv' --to TARGET`"),
+        ("postgresql://host/db", "encrypt the values where they are written (pii_guard.Guard)"),
+        ("s3://bucket/a.csv", "export the table and protect the file"),
+        ("a.zip!/b.csv", "unpack the archive and run `pii-guard protect FILE --to TARGET`"),
+    ],
+)
+def test_the_advice_can_be_followed(source: str, advice: str) -> None:
+    """`protect` copies files: what is none is not named to it."""
+    found = field(found=Confidence.CERTAIN)
+    placed = replace(found, field=replace(found.field, source=source))
+    (violation,) = check(ScanReport(fields=(placed,)), policy(RULE), {}).violations
+    assert advice in violation.mend
