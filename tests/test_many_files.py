@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packing import zipped
 
-from pii_guard import connectors
+from pii_guard import connectors, scan
 from pii_guard.connectors.contents import Found
 from pii_guard.detectors import select
 from pii_guard.scanner import scan_targets
@@ -63,3 +63,13 @@ def test_files_that_vanish_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(gone) == {("3", "no such file")}
     assert len(gone) > 40
     assert report.coverage.sources > (FILES - 50) * 4 // 6
+
+
+def test_ten_thousand_columns(tmp_path: Path) -> None:
+    """A table as wide as an export can be is one report, and the one field that matters is found in it."""
+    names = [f"c{number}" for number in range(9_999)] + ["phone"]
+    rows = [",".join([f"v{row}"] * 9_999 + [f"010-0000-000{row}"]) for row in range(2)]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join(names), *rows, ""]), encoding="utf-8")
+    report = scan(tmp_path / "wide.csv")
+    assert len(report.fields) == 10_000
+    assert [(field.field.path, finding.kind) for field, finding in report.findings] == [("phone", "kr_phone_mobile")]

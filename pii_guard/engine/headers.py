@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 
 __all__ = ["names_kind", "normalise", "words"]
 
@@ -25,6 +25,7 @@ def normalise(name: str) -> str:
     return "".join(words(name))
 
 
+@lru_cache(maxsize=1 << 12)
 def words(name: str) -> tuple[str, ...]:
     """The words of a header, in lower case; a number at the end is dropped.
 
@@ -45,7 +46,7 @@ def names_kind(name: str, hints: frozenset[str], unless: frozenset[str] = frozen
     False
     """
     parts = words(name)
-    if any(word in unless or any(word.startswith(other) for other in unless if not other.isascii()) for word in parts):
+    if any(word in unless or word.startswith(_korean(unless)) for word in parts):
         return False
     for first in range(len(parts)):
         joined = ""
@@ -53,7 +54,10 @@ def names_kind(name: str, hints: frozenset[str], unless: frozenset[str] = frozen
             joined += part
             if joined in hints or joined.removesuffix("s") in hints:
                 return True
-    return any(
-        len(hint) > 1 and not hint.isascii() and any(part.endswith(hint) for part in (*parts, "".join(parts)))
-        for hint in hints
-    )
+    return any(part.endswith(_korean(hints, 2)) for part in (*parts, "".join(parts)))
+
+
+@cache
+def _korean(hints: frozenset[str], shortest: int = 1) -> tuple[str, ...]:
+    """Those of `hints` that are not ASCII and have so many characters at least."""
+    return tuple(hint for hint in hints if len(hint) >= shortest and not hint.isascii())
