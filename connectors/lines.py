@@ -56,7 +56,7 @@ class TextFileTable(FileTable):
     def opened(self) -> BinaryIO:
         """The bytes of the file, or the lines of its sample."""
         sample = self.reading.sample
-        if sample is None or not self.size or not self.resource.lasting:
+        if sample is None or not self.size:
             return self.resource.open()
         return lines_of(self.resource.open_seekable(), self.size, self.target, sample)
 

@@ -180,8 +180,10 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
     parts = [ScanReport(coverage=Coverage(sources=1))]
     failed: dict[str, None] = {}  # each reason once
     try:
+        able = source.capabilities.sampling and source.lasting
+        how = run.reading if able else replace(run.reading, sample=None)
         for table in source.tables():
-            table.reading = run.reading
+            table.reading = how
             part, error = _scan_table(run, source, table, shown)
             if isinstance(error, LostConnectionError):  # once more from its start
                 again, error = _scan_table(run, source, table, shown)

@@ -84,6 +84,17 @@ def test_small_files_other_formats_and_archives_are_read_in_full(tmp_path: Path)
     assert (found.coverage.sampled, found.coverage.rows, found.coverage.bound) == (0, ROWS + 2, 0.0)
 
 
+def test_a_large_document_is_read_in_full(tmp_path: Path) -> None:
+    """A part of the lines of a JSON document is no document."""
+    rows = ",\n".join(f'{{"id": {number}, "phone": "010-{number % 10_000:04}-0001"}}' for number in range(60_000))
+    path = tmp_path / "a.json"
+    path.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+    assert path.stat().st_size > 2 * sampling.BLOCK
+    found = report(path, 0.1)
+    assert found.complete
+    assert (found.coverage.rows, found.coverage.sampled) == (60_000, 0)
+
+
 def test_the_command_says_so(tmp_path: Path) -> None:
     """In the last lines of every form; and a share that is none is refused."""
     (tmp_path / "a.csv").write_bytes(lines())
