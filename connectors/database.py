@@ -22,9 +22,18 @@ from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError, UnreachableError, UsageError
 from pii_guard.model import NotExamined, path_text
 
-__all__ = ["DatabaseSource", "DatabaseTable", "Relation", "discover_database"]
+__all__ = ["DatabaseSource", "DatabaseTable", "Relation", "discover_database", "quoted"]
 
 _READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL)
+
+
+def quoted(name: str, mark: str = '"') -> str:
+    """A name as SQL has it, whatever is in it. MySQL has another `mark`.
+
+    >>> quoted("a`b", "`")
+    '`a``b`'
+    """
+    return mark + name.replace(mark, 2 * mark) + mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from pii_guard.connectors.base import Capabilities, bounded, empty_batch, os_reason
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError
@@ -59,7 +59,7 @@ class DuckdbTable(DatabaseTable):
             sql = self.query.rstrip().rstrip(";") if self.query else self._select()
             described = connection.sql(sql)  # nothing runs yet
             names = described.columns
-            numbers = [_quoted(str(number)) for number in range(len(names))]
+            numbers = [quoted(str(number)) for number in range(len(names))]
             casts = [
                 f"{number}::VARCHAR" if str(kind) in _NOT_OF_ARROW else number
                 for number, kind in zip(numbers, described.types, strict=True)
@@ -82,14 +82,10 @@ class DuckdbTable(DatabaseTable):
         return 1.0 if whole or self.reading.sample is None else self.reading.sample.share
 
     def _select(self) -> str:
-        sql = f"SELECT * FROM {_quoted(self.relation.schema)}.{_quoted(self.relation.table)}"  # noqa: S608 - quoted
+        sql = f"SELECT * FROM {quoted(self.relation.schema)}.{quoted(self.relation.table)}"  # noqa: S608 - quoted
         if self._share < 1:
             sql += f" TABLESAMPLE bernoulli({100 * self._share}%) REPEATABLE ({zlib.crc32(self.name.encode())})"
         return sql
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class DuckdbDatabase(DatabaseSource):

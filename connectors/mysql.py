@@ -18,7 +18,7 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from pii_guard.connectors.base import Capabilities
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
@@ -97,9 +97,9 @@ class MysqlTable(DatabaseTable):
             yield from batches_of_rows(cursor.fetchmany, [column[0] for column in cursor.description])
 
     def _select(self) -> str:
-        name = _quoted(self.relation.table)
+        name = quoted(self.relation.table, "`")
         if self.relation.schema or self.source.database:
-            name = f"{_quoted(self.relation.schema or self.source.database)}.{name}"
+            name = f"{quoted(self.relation.schema or self.source.database, '`')}.{name}"
         if self.relation.kind == "SYSTEM VERSIONED":
             name += " FOR SYSTEM_TIME ALL"
         size, share = self.relation.size or 0, 1.0 if self.reading.sample is None else self.reading.sample.share
@@ -107,10 +107,6 @@ class MysqlTable(DatabaseTable):
             return f"SELECT * FROM {name}"  # noqa: S608 - quoted
         self.unread = round(size * (1 - share))
         return f"SELECT * FROM {name} WHERE RAND({zlib.crc32(self.name.encode())}) < {share}"  # noqa: S608 - quoted
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 class MysqlSource(DatabaseSource):

@@ -32,7 +32,6 @@ def write(
 
     `data` is anything that `pii_guard.batches.normalise` takes; a RecordBatchReader is written as it is.
 
-
     The rows go to a temporary file in the same directory, which takes the place of `target` when it is complete and on
     disk. Whatever happens before that, Ctrl-C and errors of `data` included, leaves what stood there untouched.
     A new file that is `private` can be read by its owner alone. `style` is that of another file of the format

@@ -21,7 +21,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 
 from pii_guard.connectors.base import MAX_BATCH_BYTES, Capabilities, bounded, empty_batch
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.sampling import Sample
 from pii_guard.errors import LostConnectionError, ReadError, UnreachableError
 
@@ -117,7 +117,7 @@ class PostgresqlTable(DatabaseTable):
 
     def _select(self) -> str:
         only = "ONLY " if self.relation.kind == "r" else ""  # without the tables that inherit from it
-        name = f"{only}{_quoted(self.relation.schema)}.{_quoted(self.relation.table)}"
+        name = f"{only}{quoted(self.relation.schema)}.{quoted(self.relation.table)}"
         return f"SELECT * FROM {name}{self._sampled(self.reading.sample)}"  # noqa: S608 - quoted
 
     def _sampled(self, sample: Sample | None) -> str:
@@ -130,13 +130,9 @@ class PostgresqlTable(DatabaseTable):
 _OPTIONS = {"adbc.postgresql.batch_size_hint_bytes": str(MAX_BATCH_BYTES // 2)}
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _as_text(sql: str, schema: pa.Schema) -> str:
     """`sql` with columns that are counted through, since two may have one name, and cast where need be."""
-    numbers = [_quoted(str(number)) for number in range(len(schema))]
+    numbers = [quoted(str(number)) for number in range(len(schema))]
     casts = [
         number if (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode() in _AS_THEY_ARE else f"{number}::text"
         for number, field in zip(numbers, schema, strict=True)

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from pii_guard.connectors.base import Capabilities, EmptyTable, FileSource, Table, reading
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.resource import LocalFile, Resource
 from pii_guard.connectors.rows import batches_of_rows, text_schema
@@ -98,7 +98,7 @@ class SqliteTable(Table):
     def batches(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = 0
         with _connected(self.resource, f"table {self.name}: ") as connection:
-            yield from _rows(connection, f"SELECT * FROM {_quoted(self.name)}")  # noqa: S608 - quoted
+            yield from _rows(connection, f"SELECT * FROM {quoted(self.name)}")  # noqa: S608 - quoted
         self.bytes_read = self.size or 0
 
     def reader(self) -> pa.RecordBatchReader:
@@ -117,10 +117,6 @@ class SqliteTable(Table):
 def _rows(connection: sqlite3.Connection, sql: str) -> Iterator[pa.RecordBatch]:
     cursor = connection.execute(sql)
     return batches_of_rows(cursor.fetchmany, [column[0] for column in cursor.description])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class SqliteSource(FileSource):
@@ -161,7 +157,7 @@ class SqliteDatabaseTable(DatabaseTable):
     def rows(self) -> Iterator[pa.RecordBatch]:
         where = "the query: " if self.query else f"table {self.name}: "
         with _connected(self.source.resource, where) as connection:
-            sql = self.query or f"SELECT * FROM {_quoted(self.relation.table)}"  # noqa: S608 - quoted
+            sql = self.query or f"SELECT * FROM {quoted(self.relation.table)}"  # noqa: S608 - quoted
             share = 1.0 if self.reading.sample is None or self.query else self.reading.sample.share
             if share >= 1 or self.relation.elsewhere or self.source.resource.size < _FEWEST_BYTES:
                 yield from _rows(connection, sql)

@@ -18,7 +18,7 @@ from pii_guard.engine.detection import Detector
 from pii_guard.errors import PurposeRefusedError, TokenError, UnprotectedDataError, UsageError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Confidence, ScanReport, Tag
-from pii_guard.policy import Policy, assign, load, suppress, with_detectors
+from pii_guard.policy import Policy, assign, custom_detectors, load, suppress
 from pii_guard.protection import PlannedField, plan, protect_batches
 from pii_guard.revealing import encrypted_columns, field_of, reveal_batches
 from pii_guard.scanner import scan_data
@@ -48,8 +48,9 @@ class Guard:
         audit: AccessLog | str | os.PathLike[str] | None = None,
         detectors: Sequence[Detector] | None = None,
     ) -> None:
-        self._given, self._detectors = policy, detectors
+        self._policy_file = None if isinstance(policy, Policy) else Path(policy)
         self.policy = policy if isinstance(policy, Policy) else load(Path(policy))
+        self._detectors = detectors
         self.keys = keys if isinstance(keys, Keyring) else Keyring.open(Path(keys))
         self.tags = dict(tags or {})
         path = self.keys.directory / ACCESS_LOG if audit is None else audit
@@ -59,7 +60,7 @@ class Guard:
     def detectors(self) -> Sequence[Detector]:
         """What scans look for. To reveal needs none, so that code named by a policy is loaded on first use alone."""
         if self._detectors is None:
-            self._detectors = select(own=with_detectors(self._given)[1])
+            self._detectors = select(own=custom_detectors(self.policy, self._policy_file))
         return self._detectors
 
     def plan(self, schema: pa.Schema, report: ScanReport) -> tuple[PlannedField, ...]:

@@ -24,7 +24,6 @@ __all__ = [
     "to_binary",
     "to_buffers",
     "valid",
-    "where",
 ]
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -107,11 +106,6 @@ def mask(flags: pa.Array) -> Mask:
 def valid(values: pa.Array) -> Mask:
     """Which values are not null."""
     return mask(values.is_valid())
-
-
-def where(values: pa.LargeBinaryArray, rows: Mask) -> pa.LargeBinaryArray:
-    """The values at the marked rows."""
-    return values.filter(pa.array(rows))
 
 
 def place(values: pa.LargeBinaryArray, rows: NDArray[np.int64], length: int) -> pa.LargeBinaryArray:

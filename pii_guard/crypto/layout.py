@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pybase64
 from numpy.typing import NDArray
 
-from pii_guard.crypto.buffers import Index, Mask, Matrix, by_length, from_buffers, mask, to_buffers
+from pii_guard.crypto.buffers import Index, Mask, Matrix, by_length, from_buffers, mask, to_buffers, valid
 from pii_guard.crypto.key import Mode
 from pii_guard.crypto.siv import TAG_SIZE
 
@@ -120,7 +120,7 @@ def pad(values: pa.LargeBinaryArray, suite: Suite) -> Iterator[tuple[Index, Matr
     (rows of one bucket, ascending, their bytes) for each bucket that occurs.
     """
     offsets, _ = to_buffers(values)
-    rows = np.flatnonzero(_valid(values))
+    rows = np.flatnonzero(valid(values))
     widths = padded_size(offsets[rows + 1] - offsets[rows]) if len(rows) else np.zeros(0, np.int64)
     for width in [int(widths[0])] if _alike(widths) else np.unique(widths).tolist():
         mine = rows[widths == width]
@@ -134,10 +134,6 @@ def pad(values: pa.LargeBinaryArray, suite: Suite) -> Iterator[tuple[Index, Matr
             padded[places, suite.nonce_size : end] = plain
             padded[places, end] = 0x80
         yield mine, padded
-
-
-def _valid(values: pa.Array) -> Mask:
-    return mask(values.is_valid())
 
 
 def _alike(numbers: NDArray[np.generic]) -> bool:

@@ -5,8 +5,9 @@ safe as a building block here and nowhere as a mode. Associated data are the sam
 them, the CMAC subkeys and the padding fold into constants. The strings are byte for byte what `AESSIV` and `CMAC` of
 `cryptography` make of them; known answers are computed at import, and if one is wrong the import fails.
 
-Strings have at least one byte. Working memory is that of `CHUNK` strings. On one core of an AMD EPYC (Zen 3):
-11 to 16 bytes 30 to 60 M strings/s, some 60 times one `AESSIV` call a string (`benchmarks/encrypt.py`).
+Strings are matrices (`pii_guard.crypto.buffers`) and have at least one byte; rows may stand apart. Working memory is
+that of `CHUNK` strings. On one core of an AMD EPYC (Zen 3): 11 to 16 bytes 30 to 60 M strings/s, some 60 times one
+`AESSIV` call a string (`benchmarks/encrypt.py`).
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from numpy.typing import NDArray
 
+from pii_guard.crypto.buffers import Mask, Matrix
+
 __all__ = ["BLOCK", "Cmac", "Siv"]
 
-Matrix: TypeAlias = NDArray[np.uint8]
-"""(n, length): one string a row, its bytes side by side; rows may stand apart."""
 Blocks: TypeAlias = NDArray[np.uint64]
 """(n, 2): one block of 16 bytes a row."""
 
@@ -228,7 +229,7 @@ class Siv:
             self._xor_stream(tags, blocks, scratch)
             shape.store(blocks, sealed[:, BLOCK:])
 
-    def decrypt(self, sealed: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
+    def decrypt(self, sealed: Matrix) -> tuple[Matrix, Mask]:
         """(n, length) strings and which of them verify; those that do not are zeros. `sealed`: as `encrypt` gives."""
         count, length = len(sealed), sealed.shape[1] - BLOCK
         shape, step = _Shape(length), min(count, CHUNK)

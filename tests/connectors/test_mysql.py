@@ -9,17 +9,14 @@ from typing import Any
 
 import pytest
 from cli_runner import run
-from databases import Made, mariadb
+from databases import PHONE, Made, mariadb, reasons, rows
 
 from pii_guard import connectors, scan
-from pii_guard.connectors import Source
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
 from pii_guard.errors import TargetError
-from pii_guard.model import ScanReport
 from pii_guard.scanner import scan_targets
 
-PHONE = "010-9876-5432"
 SECRET = "s3cr3t-Pa55"
 
 
@@ -27,15 +24,6 @@ SECRET = "s3cr3t-Pa55"
 def made(tmp_path: Path) -> Iterator[Made]:
     with mariadb(tmp_path) as database:
         yield database
-
-
-def rows(url: str, selection: Selection | None = None) -> dict[str, list[dict[str, Any]]]:
-    (source,) = (item for item in connectors.discover(url, selection=selection) if isinstance(item, Source))
-    return {table.name: [row for batch in table.batches() for row in batch.to_pylist()] for table in source.tables()}
-
-
-def reasons(report: ScanReport) -> list[str]:
-    return [item.reason for item in report.not_examined]
 
 
 def test_types(made: Made) -> None:

@@ -10,19 +10,16 @@ from unittest import mock
 
 import pytest
 from cli_runner import run
-from databases import Made, postgresql
+from databases import PHONE, Made, postgresql, reasons, rows
 
-from pii_guard import connectors, scan
-from pii_guard.connectors import Source
+from pii_guard import scan
 from pii_guard.connectors.base import Reading
 from pii_guard.connectors.postgresql import PostgresqlSource
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
-from pii_guard.model import ScanReport
 from pii_guard.scanner import scan_targets
 
-PHONE = "010-9876-5432"
 SECRET = "s3cr3t-Pa55"
 
 
@@ -30,15 +27,6 @@ SECRET = "s3cr3t-Pa55"
 def made(tmp_path: Path) -> Iterator[Made]:
     with postgresql(tmp_path) as database:
         yield database
-
-
-def rows(url: str, selection: Selection | None = None) -> dict[str, list[dict[str, Any]]]:
-    (source,) = (item for item in connectors.discover(url, selection=selection) if isinstance(item, Source))
-    return {table.name: [row for batch in table.batches() for row in batch.to_pylist()] for table in source.tables()}
-
-
-def reasons(report: ScanReport) -> list[str]:
-    return [item.reason for item in report.not_examined]
 
 
 def with_password(url: str) -> str:

@@ -21,7 +21,7 @@ from pii_guard.crypto.secret import Secret
 
 SIZES = st.one_of(st.integers(1, 80), st.sampled_from([255, 256, 257, siv.LONG, siv.LONG + 1]))
 ITEMS = st.lists(st.binary(max_size=40), max_size=3)
-COUNTS = st.sampled_from([1, 2, siv.MANY - 1, siv.MANY, 70])
+COUNTS = st.sampled_from([1, 2, siv.MANY - 1, siv.MANY, 70, siv.MANY + siv.LONG // siv.WIDE])
 KEYS = st.binary(min_size=64, max_size=64)
 
 

@@ -24,10 +24,16 @@ import pymysql
 import pytest
 from adbc_driver_postgresql import dbapi
 
-__all__ = ["CASES", "POSTGRESQL", "Case", "Made", "mariadb", "postgresql"]
+from pii_guard import connectors
+from pii_guard.connectors import Source
+from pii_guard.connectors.selection import Selection
+from pii_guard.model import ScanReport
+
+__all__ = ["CASES", "PHONE", "POSTGRESQL", "Case", "Made", "mariadb", "postgresql", "reasons", "rows"]
 
 POSTGRESQL = os.environ.get("PII_GUARD_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 MARIADB = os.environ.get("PII_GUARD_TEST_MARIADB", "mysql://root@127.0.0.1:3306")
+PHONE = "010-9876-5432"
 REQUIRED = os.environ.get("PII_GUARD_REQUIRE", "").split(",")
 
 
@@ -61,6 +67,17 @@ class Made:
             self.execute(f"INSERT INTO {self.name(table)} VALUES {values}")
         if self.analyze:
             self.execute(f"{self.analyze} {self.name(table)}")
+
+
+def rows(url: str, selection: Selection | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Table -> its rows."""
+    (source,) = (item for item in connectors.discover(url, selection=selection) if isinstance(item, Source))
+    return {table.name: [row for batch in table.batches() for row in batch.to_pylist()] for table in source.tables()}
+
+
+def reasons(report: ScanReport) -> list[str]:
+    """Why what was not examined was not."""
+    return [item.reason for item in report.not_examined]
 
 
 class Maker(Protocol):
