@@ -24,6 +24,7 @@ __all__ = [
     "to_binary",
     "to_buffers",
     "valid",
+    "whole",
 ]
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -76,7 +77,7 @@ def _gathered(data: NDArray[np.uint8], starts: Index, size: int) -> Matrix:
         return np.zeros((count, 0), np.uint8)
     if int(starts[-1]) - first == (count - 1) * size and (np.diff(starts) == size).all():
         return data[first : first + count * size].reshape(count, size)
-    return np.lib.stride_tricks.sliding_window_view(data, size)[starts]
+    return np.ndarray((len(data) - size + 1,), f"V{size}", data, 0, (1,))[starts].view(np.uint8).reshape(count, size)
 
 
 def assemble(parts: Sequence[tuple[Index, Matrix]], length: int) -> pa.LargeBinaryArray:
@@ -91,11 +92,17 @@ def assemble(parts: Sequence[tuple[Index, Matrix]], length: int) -> pa.LargeBina
     out = np.empty(int(offsets[-1]), np.uint8)
     for rows, matrix in parts:
         if matrix.size:
-            windows = np.lib.stride_tricks.sliding_window_view(out, matrix.shape[1], writeable=True)
-            windows[offsets[rows]] = matrix
+            width = matrix.shape[1]
+            np.ndarray((len(out) - width + 1,), f"V{width}", out, 0, (1,))[offsets[rows]] = whole(matrix)
     bitmap = None if filled.all() else pa.py_buffer(np.packbits(filled, bitorder="little").data)
     buffers = [bitmap, pa.py_buffer(offsets.data), pa.py_buffer(out.data)]
     return pa.Array.from_buffers(pa.large_binary(), length, buffers)
+
+
+def whole(matrix: Matrix) -> NDArray[np.void]:
+    """The rows of a matrix as one element each, so that they are copied and moved whole; at least one byte wide."""
+    view: NDArray[np.void] = matrix.view(f"V{matrix.shape[1]}")[:, 0]
+    return view
 
 
 def mask(flags: pa.Array) -> Mask:

@@ -19,6 +19,8 @@ class Mode(enum.StrEnum):
     """Equal values give different tokens."""
     DETERMINISTIC = "deterministic"
     """Equal values give equal tokens; whoever reads the column learns which rows are equal."""
+    HMAC = "hmac"
+    """Equal values give equal pseudonyms, from which nothing leads back."""
 
 
 class MarkerKey(Handle):
@@ -49,15 +51,22 @@ class ColumnKey(Handle):
     def __init__(self, key_id: bytes, field: str, secret: Secret, mode: Mode = Mode.RANDOMIZED) -> None:
         if len(key_id) != KEY_ID_SIZE or len(secret.expose()) != 32:
             raise ValueError("a column key has a key id of 4 bytes and a data key of 32 bytes")
-
-        def derive(label: bytes, size: int) -> Secret:
-            return secret.derive(canonical(_FORMAT, label, key_id, field.encode()), size)
-
         self.key_id = key_id
         self.field = field
         self.mode = mode
         self.secret = secret
-        self.siv = derive(b"siv", 64)
-        self.marker = MarkerKey(key_id, field, derive(b"marker", 32))
-        self.commitment = derive(b"commitment", 32).expose()
+        self.siv = self._derived(b"siv", 64)
+        self.marker = MarkerKey(key_id, field, self._derived(b"marker", 32))
+        self.commitment = self._derived(b"commitment", 32).expose()
         """Says which data key this is without showing it. Public: AES-SIV alone accepts a token under several keys."""
+
+    def _derived(self, label: bytes, size: int) -> Secret:
+        return self.secret.derive(canonical(_FORMAT, label, self.key_id, self.field.encode()), size)
+
+    def index(self) -> Secret:
+        """The key of the blind index of this column. It needs the data key, so that it is destroyed with it."""
+        return self._derived(b"index", 32)
+
+    def hmac(self) -> Secret:
+        """The key of the pseudonyms of a column in mode `hmac`."""
+        return self._derived(b"hmac", 32)

@@ -10,6 +10,7 @@ import binascii
 import enum
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -17,33 +18,42 @@ import pyarrow.compute as pc
 import pybase64
 from numpy.typing import NDArray
 
-from pii_guard.crypto.buffers import Index, Mask, Matrix, by_length, from_buffers, mask, to_buffers, valid
+from pii_guard.crypto.buffers import Index, Mask, Matrix, by_length, from_buffers, mask, to_buffers, valid, whole
 from pii_guard.crypto.key import Mode
 from pii_guard.crypto.siv import TAG_SIZE
 
 __all__ = [
     "HEADER_SIZE",
     "MARKER_SIZE",
+    "PREFIX",
     "SUITES",
     "Suite",
+    "decoded",
     "header",
     "header_of",
+    "labelled",
     "pad",
+    "pad_one",
     "padded_size",
     "read",
+    "read_one",
+    "text_of_one",
     "to_text",
     "token_size",
+    "uniform",
     "unpad",
+    "unpad_one",
 ]
 
 _MAGIC = bytes.fromhex("a60775")
-_PREFIX = "pgd1"
+PREFIX = "pgd1"
 """What every token of version 1 starts with: the base64url text of the magic bytes."""
 HEADER_SIZE = 9
 _NONCE_SIZE = 12
 MARKER_SIZE = 6
 
-_BUCKETS = np.array([17, 32, 62, 122, 242], np.int64)
+_SMALL = (17, 32, 62, 122, 242)
+_BUCKETS = np.array(_SMALL, np.int64)
 _STEP = 240
 _EXTRA = b"-_"
 """The last two characters of base64url (RFC 4648, section 5)."""
@@ -56,14 +66,22 @@ class Suite(enum.IntEnum):
 
     SIV_RANDOMIZED = 1
     SIV_DETERMINISTIC = 2
+    SIV_BOUND = 3
+    """Randomized, with the key of its row in the associated data."""
 
     @property
     def nonce_size(self) -> int:
         """Random bytes in front of the value, inside the encryption."""
-        return _NONCE_SIZE if self is Suite.SIV_RANDOMIZED else 0
+        return 0 if self is Suite.SIV_DETERMINISTIC else _NONCE_SIZE
+
+    @property
+    def mode(self) -> Mode:
+        """The mode of the keys that make its tokens."""
+        return Mode.DETERMINISTIC if self is Suite.SIV_DETERMINISTIC else Mode.RANDOMIZED
 
 
-SUITES = {Mode.RANDOMIZED: Suite.SIV_RANDOMIZED, Mode.DETERMINISTIC: Suite.SIV_DETERMINISTIC}
+SUITES: dict[Mode, Suite] = {Mode.RANDOMIZED: Suite.SIV_RANDOMIZED, Mode.DETERMINISTIC: Suite.SIV_DETERMINISTIC}
+"""What a key makes of values that are bound to no row."""
 
 
 def _crc8_table() -> NDArray[np.uint8]:
@@ -84,10 +102,16 @@ def _crc8(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return crc
 
 
-def header(suite: Suite, key_id: bytes) -> bytes:
-    """The first 9 bytes of a token: magic, suite, key id, check byte."""
-    start = _MAGIC + bytes([suite]) + key_id
+@lru_cache(maxsize=256)
+def labelled(magic: bytes, number: int, key_id: bytes) -> bytes:
+    """What all that a key makes of one kind begins with, 9 bytes: magic, number, key id, check byte."""
+    start = magic + bytes([number]) + key_id
     return start + _crc8(np.frombuffer(start, np.uint8)[None]).tobytes()
+
+
+def header(suite: Suite, key_id: bytes) -> bytes:
+    """The first 9 bytes of a token."""
+    return labelled(_MAGIC, suite, key_id)
 
 
 def header_of(number: int) -> bytes:
@@ -103,6 +127,12 @@ def padded_size(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(needed <= _BUCKETS[-1], bucket, 2 + -(-(needed - 2) // _STEP) * _STEP)
 
 
+def _bucket(size: int) -> int:
+    """`padded_size` of one value."""
+    needed = size + 1
+    return next((size for size in _SMALL if needed <= size), 2 + -(-(needed - 2) // _STEP) * _STEP)
+
+
 def token_size(padded: int, suite: Suite) -> int:
     """The bytes of a token, before base64, that holds a value of `padded` bytes. Always a multiple of 3."""
     return HEADER_SIZE + TAG_SIZE + suite.nonce_size + padded + MARKER_SIZE
@@ -111,7 +141,7 @@ def token_size(padded: int, suite: Suite) -> int:
 def _fits(size: int, suite: Suite) -> bool:
     """Whether a token of `suite` can have `size` bytes, before base64."""
     padded = size - token_size(0, suite)
-    return padded > 0 and int(padded_size(np.array([padded - 1]))[0]) == padded
+    return padded > 0 and _bucket(padded - 1) == padded
 
 
 def pad(values: pa.LargeBinaryArray, suite: Suite) -> Iterator[tuple[Index, Matrix]]:
@@ -122,21 +152,23 @@ def pad(values: pa.LargeBinaryArray, suite: Suite) -> Iterator[tuple[Index, Matr
     offsets, _ = to_buffers(values)
     rows = np.flatnonzero(valid(values))
     widths = padded_size(offsets[rows + 1] - offsets[rows]) if len(rows) else np.zeros(0, np.int64)
-    for width in [int(widths[0])] if _alike(widths) else np.unique(widths).tolist():
+    for width in [int(widths[0])] if uniform(widths) else np.unique(widths).tolist():
         mine = rows[widths == width]
         padded = np.zeros((len(mine), suite.nonce_size + width), np.uint8)
         if suite.nonce_size:
             drawn = np.frombuffer(os.urandom(len(mine) * suite.nonce_size), np.uint8)
-            padded[:, : suite.nonce_size] = drawn.reshape(-1, suite.nonce_size)
+            whole(padded[:, : suite.nonce_size])[:] = whole(drawn.reshape(-1, suite.nonce_size))
         for alike, plain in by_length(values, mine):
             end = suite.nonce_size + plain.shape[1]
             places = slice(None) if len(alike) == len(mine) else np.searchsorted(mine, alike)
-            padded[places, suite.nonce_size : end] = plain
+            if plain.shape[1]:
+                whole(padded[:, suite.nonce_size : end])[places] = whole(plain)
             padded[places, end] = 0x80
         yield mine, padded
 
 
-def _alike(numbers: NDArray[np.generic]) -> bool:
+def uniform(numbers: NDArray[np.generic]) -> bool:
+    """Whether there are any, and all are the same."""
     return len(numbers) > 0 and bool((numbers == numbers[0]).all())
 
 
@@ -146,17 +178,45 @@ def unpad(padded: Matrix, suite: Suite) -> tuple[pa.LargeBinaryArray, Mask]:
     width = body.shape[1]
     # The padding starts at the last byte that is not zero.
     end = width - 1 - int(np.argmax(body[0, ::-1] != 0)) if len(body) else 0
-    if len(body) and (body[:, end] == 0x80).all() and not body[:, end + 1 :].any():  # most columns have one length
-        right = np.full(len(body), bool(padded_size(np.array([end]))[0] == width))
-        sizes, plain = np.full(len(body), end)[right], np.ascontiguousarray(body[right, :end]).reshape(-1)
-    else:
-        ends = width - 1 - np.argmax(body[:, ::-1] != 0, axis=1)
-        right = (body[np.arange(len(body)), ends] == 0x80) & (padded_size(ends) == width)
-        sizes = ends[right]
-        plain = body[right][np.arange(width) < sizes[:, None]]
+    if end > 0 and _ends_at(body, end) and _bucket(end) == width:  # most columns have one length
+        plain = np.empty((len(body), end), np.uint8)
+        whole(plain)[:] = whole(body[:, :end])
+        return from_buffers(np.arange(len(body) + 1) * end, plain.reshape(-1)), np.ones(len(body), np.bool_)
+    ends = width - 1 - np.argmax(body[:, ::-1] != 0, axis=1)
+    right = (body[np.arange(len(body)), ends] == 0x80) & (padded_size(ends) == width)
+    sizes = ends[right]
+    plain = body[right][np.arange(width) < sizes[:, None]]
     offsets = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
     return from_buffers(offsets, plain), right
+
+
+def _ends_at(body: Matrix, end: int) -> bool:
+    """Whether the padding of every row starts at byte `end`."""
+    # a column at a time: over rows of a few bytes NumPy's loops cost ten times as much
+    behind = (np.count_nonzero(body[:, place]) for place in range(end + 1, body.shape[1]))
+    return bool((body[:, end] == 0x80).all()) and not any(behind)
+
+
+def pad_one(value: bytes, suite: Suite) -> bytes:
+    """What `pad` makes of one value."""
+    return os.urandom(suite.nonce_size) + value + b"\x80" + bytes(_bucket(len(value)) - len(value) - 1)
+
+
+def unpad_one(padded: bytes, suite: Suite) -> bytes | None:
+    """What `unpad` makes of one value; None where it is not padded so."""
+    value, mark, rest = padded[suite.nonce_size :].rpartition(b"\x80")
+    right = mark and not any(rest) and _bucket(len(value)) == len(padded) - suite.nonce_size
+    return value if right else None
+
+
+def read_one(text: bytes) -> bytes | None:
+    """The bytes of a text that has the form of a token, as `read` sees it; None for any other."""
+    raw = decoded(text) if text.startswith(PREFIX.encode()) and len(text) % 4 == 0 else None
+    formed = raw is not None and any(
+        raw.startswith(header(suite, raw[4:8])) and _fits(len(raw), suite) for suite in Suite
+    )
+    return raw if formed else None
 
 
 def to_text(tokens: Matrix) -> Matrix:
@@ -165,17 +225,22 @@ def to_text(tokens: Matrix) -> Matrix:
     return np.frombuffer(text, np.uint8).reshape(len(tokens), -1)
 
 
+def text_of_one(token: bytes) -> str:
+    """What `to_text` makes of one token."""
+    return pybase64.b64encode(token, _EXTRA).decode()
+
+
 def _from_text(texts: Matrix) -> tuple[Mask, Matrix]:
     """Which texts, each a multiple of 4 long, are base64url without '=', and the bytes of these."""
     right = np.ones(len(texts), np.bool_)
-    raw = _decoded(texts.tobytes())
+    raw = decoded(texts.tobytes())
     if raw is None:  # few columns have a text that is not: only they pay for a look at every character
         right = np.asarray(_ALPHABET[texts].all(axis=1))
         raw = pybase64.b64decode(texts[right].tobytes(), _EXTRA)
     return right, np.frombuffer(raw, np.uint8).reshape(int(right.sum()), texts.shape[1] // 4 * 3)
 
 
-def _decoded(text: bytes) -> bytes | None:
+def decoded(text: bytes) -> bytes | None:
     """The bytes of base64url, or None where any character is of another alphabet."""
     if any(other in text for other in (b"+", b"/", b"=")):
         return None
@@ -191,7 +256,7 @@ def read(texts: pa.LargeBinaryArray) -> Iterator[tuple[Index, Matrix, NDArray[np
 
     These 8 bytes, big-endian, are the header without its check byte: `header_of` turns them back.
     """
-    begun = np.flatnonzero(mask(pc.starts_with(texts, _PREFIX)))
+    begun = np.flatnonzero(mask(pc.starts_with(texts, PREFIX)))
     for rows, shown in by_length(texts, begun):
         size = shown.shape[1] // 4 * 3
         suites = [suite for suite in Suite if _fits(size, suite)]
@@ -200,17 +265,31 @@ def read(texts: pa.LargeBinaryArray) -> Iterator[tuple[Index, Matrix, NDArray[np
         right, tokens = _from_text(shown)
         numbers = np.ndarray((len(tokens),), ">u8", tokens, 0, (size,)).astype(np.uint64)
         formed = tokens[:, HEADER_SIZE - 1] == _check_bytes(numbers, suites)
-        rows = rows[right]
+        if not right.all():
+            rows = rows[right]
         if not formed.all():
             rows, tokens, numbers = rows[formed], tokens[formed], numbers[formed]
         if len(rows):
             yield rows, tokens, numbers
 
 
+def has_head(texts: pa.LargeBinaryArray) -> Mask:
+    """Which values begin with a whole header, right to its check byte, whatever follows."""
+    right = np.zeros(len(texts), np.bool_)
+    heads = pc.binary_slice(texts, 0, HEADER_SIZE // 3 * 4)
+    for rows, shown in by_length(heads, np.flatnonzero(mask(pc.equal(pc.binary_length(heads), HEADER_SIZE // 3 * 4)))):
+        fit, raw = _from_text(shown)
+        numbers = np.ndarray((len(raw),), ">u8", raw, 0, (HEADER_SIZE,)).astype(np.uint64)
+        right[rows[fit]] = raw[:, HEADER_SIZE - 1] == _check_bytes(numbers, list(Suite))
+    return right
+
+
 def _check_bytes(numbers: NDArray[np.uint64], suites: list[Suite]) -> NDArray[np.int16]:
     """The check byte that belongs to each start of a header; -1 where it is no such start, or of none of `suites`."""
-    if _alike(numbers):
-        return np.full(len(numbers), _checked(numbers[:1], suites)[0])
+    if uniform(numbers):
+        start = int(numbers[0]).to_bytes(8, "big")
+        known = start[:3] == _MAGIC and start[3] in suites
+        return np.full(len(numbers), header_of(int(numbers[0]))[-1] if known else -1, np.int16)
     different, places = np.unique(numbers, return_inverse=True)
     return _checked(different, suites)[places]
 

@@ -13,18 +13,34 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from cryptography.hazmat.primitives.constant_time import bytes_eq
 from numpy.typing import NDArray
 
 from pii_guard.crypto import layout, siv
-from pii_guard.crypto.buffers import Index, Mask, Matrix, assemble, from_buffers, place, valid
-from pii_guard.crypto.key import ColumnKey, MarkerKey
+from pii_guard.crypto.buffers import Index, Mask, Matrix, assemble, from_buffers, place, valid, whole
+from pii_guard.crypto.key import ColumnKey, MarkerKey, Mode
 from pii_guard.crypto.layout import HEADER_SIZE, MARKER_SIZE, SUITES, Suite
 from pii_guard.crypto.siv import TAG_SIZE
 from pii_guard.crypto.values import as_binary, decode, encode
 from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UsageError
 
-__all__ = ["decrypt_column", "encrypt_column", "find_tokens", "key_ids", "token_length", "verify_column"]
+__all__ = [
+    "OnError",
+    "TokenGroup",
+    "decrypt_column",
+    "encrypt_column",
+    "find_tokens",
+    "holds_bound",
+    "key_ids",
+    "open_tokens",
+    "split",
+    "token_length",
+    "token_prefix",
+    "verify_column",
+]
 
+FEW = 16
+"""So many values are encrypted one after the other: to set up a column costs as much as some ten of them."""
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 OnError: TypeAlias = Literal["raise", "null"]
 
@@ -43,22 +59,46 @@ def token_length(max_bytes: int) -> int:
     return layout.token_size(padded, Suite.SIV_RANDOMIZED) // 3 * 4
 
 
-def encrypt_column(values: Column, key: ColumnKey) -> Column:
+def token_prefix(key_id: bytes, mode: Mode, *, bound: bool = False) -> str:
+    """The 12 characters that all tokens of a column key begin with, and no others do; `bound`: those bound to a row.
+
+    >>> token_prefix(bytes.fromhex("01020304"), Mode.RANDOMIZED)
+    'pgd1AQECAwR3'
+    """
+    header = np.frombuffer(layout.header(Suite.SIV_BOUND if bound else SUITES[mode], key_id), np.uint8)[None]
+    return layout.to_text(header).tobytes().decode()
+
+
+def encrypt_column(values: Column, key: ColumnKey, row_keys: pa.LargeBinaryArray | None = None) -> Column:
     """One token per value, as a plain string column in the chunks of `values`; null stays null, empty does not.
 
-    Takes scalar types in any encoding (dictionary, run-end, view, large, extension). Raises UsageError for a nested
-    type, for values that are lost in their text form, and for an array whose tokens exceed 2 GiB.
+    Takes scalar types in any encoding (dictionary, run-end, view, large, extension); of a dictionary, deterministic
+    tokens are made once an entry. `row_keys`, one for each row (`pii_guard.crypto.rows`), bind each token to its row:
+    it opens with that row key alone. Raises UsageError for a nested type, for a key that makes pseudonyms, for row keys
+    where the key is deterministic, for values that are lost in their text form, and for an array whose tokens
+    exceed 2 GiB.
     """
     if isinstance(values, pa.ChunkedArray):
-        return pa.chunked_array([encrypt_column(chunk, key) for chunk in values.chunks], pa.string())
+        chunks = zip(values.chunks, _by_chunk(row_keys, values.chunks), strict=True)
+        return pa.chunked_array([encrypt_column(chunk, key, own) for chunk, own in chunks], pa.string())
+    suite = SUITES.get(key.mode)
+    if suite is None:
+        raise UsageError(f"{key.field}: a key in mode {key.mode} makes no tokens")
+    if row_keys is not None and suite is not Suite.SIV_RANDOMIZED:
+        raise UsageError(f"{key.field}: tokens in mode {key.mode} cannot be bound to their rows")
+    suite = suite if row_keys is None else Suite.SIV_BOUND
+    if isinstance(values, pa.DictionaryArray) and suite is Suite.SIV_DETERMINISTIC:
+        return encrypt_column(values.dictionary, key).take(values.indices)
     plain = encode(values, key.field)
-    suite = SUITES[key.mode]
     header = layout.header(suite, key.key_id)
+    if len(plain) <= FEW:
+        return pa.array(_few_tokens(plain.to_pylist(), key, suite, header, row_keys), pa.string())
     parts = []
     for rows, padded in layout.pad(plain, suite):
         tokens = np.empty((len(rows), HEADER_SIZE + TAG_SIZE + padded.shape[1] + MARKER_SIZE), np.uint8)
-        tokens[:, :HEADER_SIZE] = np.frombuffer(header, np.uint8)
-        sealed = siv.encrypt(key.siv, [key.marker.context, header], padded, tokens[:, HEADER_SIZE:-MARKER_SIZE])
+        whole(tokens[:, :HEADER_SIZE])[:] = np.frombuffer(header, f"V{HEADER_SIZE}")
+        room, own = tokens[:, HEADER_SIZE:-MARKER_SIZE], _at(row_keys, rows)
+        sealed = siv.encrypt(key.siv, [key.marker.context, header], padded, room, own)
         tokens[:, -MARKER_SIZE:] = _markers(key.marker, header, sealed)
         parts.append((rows, layout.to_text(tokens)))
     tokens = assemble(parts, len(plain))
@@ -67,6 +107,37 @@ def encrypt_column(values: Column, key: ColumnKey) -> Column:
     if bounds[-1] > np.iinfo(np.int32).max:
         raise UsageError(f"{key.field}: the tokens of one array exceed 2 GiB; pass the column in chunks")
     return pa.Array.from_buffers(pa.string(), len(tokens), [validity, pa.py_buffer(bounds.astype(np.int32)), text])
+
+
+def _by_chunk(row_keys: pa.LargeBinaryArray | None, chunks: list[pa.Array]) -> list[pa.LargeBinaryArray | None]:
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    return [
+        None if row_keys is None else row_keys.slice(end - len(chunk), len(chunk))
+        for chunk, end in zip(chunks, ends, strict=True)
+    ]
+
+
+def _at(row_keys: pa.LargeBinaryArray | None, rows: Index) -> pa.LargeBinaryArray | None:
+    return row_keys if row_keys is None or len(rows) == len(row_keys) else row_keys.take(pa.array(rows))
+
+
+def _each(row_keys: pa.LargeBinaryArray | None, count: int) -> list[tuple[bytes, ...]]:
+    return [()] * count if row_keys is None else [(key,) for key in row_keys.to_pylist()]
+
+
+def _few_tokens(
+    values: list[bytes | None], key: ColumnKey, suite: Suite, header: bytes, row_keys: pa.LargeBinaryArray | None
+) -> list[str | None]:
+    """The token of each value, one after the other."""
+    seal, _ = siv.one_by_one(key.siv, [key.marker.context, header])
+    mac = siv.cmac_of_one(key.marker.secret, key.marker.context + header)
+
+    def one(value: bytes, *own: bytes) -> str:
+        sealed = seal(layout.pad_one(value, suite), *own)
+        return layout.text_of_one(header + sealed + mac(sealed)[:MARKER_SIZE])
+
+    owned = zip(values, _each(row_keys, len(values)), strict=True)
+    return [None if value is None else one(value, *own) for value, own in owned]
 
 
 def _markers(key: MarkerKey, header: bytes, sealed: Matrix) -> Matrix:
@@ -99,8 +170,15 @@ def key_ids(values: pa.Array) -> dict[bytes, int]:
     return dict(counts)
 
 
+def holds_bound(values: pa.Array) -> bool:
+    """Whether any value has the form of a token that is bound to its row."""
+    texts = as_binary(values)
+    found = [] if texts is None else layout.read(texts)
+    return any(((numbers >> np.uint64(32)) & np.uint64(0xFF) == Suite.SIV_BOUND).any() for _, _, numbers in found)
+
+
 @dataclass(frozen=True, slots=True)
-class _Group:
+class TokenGroup:
     """The tokens of a column that share one header and one length."""
 
     header: bytes
@@ -125,14 +203,25 @@ class _Group:
         return equal
 
 
-def _groups(texts: pa.LargeBinaryArray) -> Iterator[_Group]:
+def _groups(texts: pa.LargeBinaryArray) -> Iterator[TokenGroup]:
     for rows, tokens, numbers in layout.read(texts):
-        # Sorting keeps the work linear even where somebody planted a header of its own in every row.
-        order = np.argsort(numbers, kind="stable")
-        for mine in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
-            alike = tokens if len(mine) == len(tokens) else tokens[mine]
-            sealed, markers = alike[:, HEADER_SIZE:-MARKER_SIZE], alike[:, -MARKER_SIZE:]
-            yield _Group(layout.header_of(int(numbers[mine[0]])), rows[mine], sealed, markers)
+        yield from split(rows, tokens, numbers)
+
+
+def split(rows: Index, tokens: Matrix, numbers: NDArray[np.uint64]) -> Iterator[TokenGroup]:
+    """Tokens of one length, as `pii_guard.crypto.layout.read` gives them, in groups that share a header."""
+    if layout.uniform(numbers):
+        yield TokenGroup(layout.header_of(int(numbers[0])), rows, *_parts(tokens))
+        return
+    # Sorting keeps the work linear even where somebody planted a header of its own in every row.
+    order = np.argsort(numbers, kind="stable")
+    for mine in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
+        yield TokenGroup(layout.header_of(int(numbers[mine[0]])), rows[mine], *_parts(tokens[mine]))
+
+
+def _parts(tokens: Matrix) -> tuple[Matrix, Matrix]:
+    """What is sealed, and the markers."""
+    return tokens[:, HEADER_SIZE:-MARKER_SIZE], tokens[:, -MARKER_SIZE:]
 
 
 def verify_column(
@@ -169,12 +258,14 @@ def decrypt_column(
     type: pa.DataType,
     field: str,
     on_error: OnError = "raise",
+    row_keys: pa.LargeBinaryArray | None = None,
 ) -> Column:
     """The values of a column of tokens, as `type`; null stays null.
 
     `field` is the logical field that the column is expected to hold: a token of another field is refused. `key_for`
     gives the key of a key id; it raises KeyringError for a key it does not have, which fails the rows of that key, and
-    PurposeRefusedError, which ends the call whatever `on_error` says.
+    PurposeRefusedError, which ends the call whatever `on_error` says. `row_keys`: one for each row, of a column whose
+    tokens are bound to their rows; with them no other tokens open, and without them no such tokens do.
 
     Raises TokenError with every row that is not a token, has no key, does not verify or is not of `type`; rows are
     counted over all chunks. With `on_error="null"` those rows are null instead. UsageError for a type that no value can
@@ -184,8 +275,8 @@ def decrypt_column(
         raise UsageError(f'on_error is "raise" or "null", not {on_error!r}')
     chunks = tokens.chunks if isinstance(tokens, pa.ChunkedArray) else [tokens]
     opened, failures, first = [], defaultdict[str, list[int]](list), 0
-    for chunk in chunks:
-        values, failed = _decrypt(chunk, key_for, type, field)
+    for chunk, own in zip(chunks, _by_chunk(row_keys, chunks), strict=True):
+        values, failed = _decrypt(chunk, key_for, type, field, own)
         opened.append(values)
         for reason, rows in failed:
             failures[reason].extend((rows + first).tolist())
@@ -197,42 +288,139 @@ def decrypt_column(
     return pa.chunked_array(opened, type) if isinstance(tokens, pa.ChunkedArray) else opened[0]
 
 
+def open_tokens(texts: pa.LargeBinaryArray, key_for: Callable[[bytes], ColumnKey], field: str) -> tuple[pa.Array, Mask]:
+    """The values (large_binary, null where there is none) of those texts that are tokens of `field` and verify, and
+    which these are. Raises PurposeRefusedError as `decrypt_column`."""
+    opened = np.zeros(len(texts), np.bool_)
+    pieces, places = [from_buffers(np.zeros(1, np.int64), b"")], [np.zeros(0, np.int64)]
+    for group in _groups(texts):
+        values, right, _ = _open(group, key_for, field)
+        pieces.append(values)
+        places.append(group.rows[right])
+        opened[group.rows[right]] = True
+    return place(pa.concat_arrays(pieces), np.concatenate(places), len(texts)), opened
+
+
 def _decrypt(
-    tokens: pa.Array, key_for: Callable[[bytes], ColumnKey], kind: pa.DataType, field: str
+    tokens: pa.Array,
+    key_for: Callable[[bytes], ColumnKey],
+    kind: pa.DataType,
+    field: str,
+    row_keys: pa.LargeBinaryArray | None,
 ) -> tuple[pa.Array, list[tuple[str, NDArray[np.int64]]]]:
     """The values of one array, null where they failed, and the failed rows by reason."""
     texts = _texts(tokens, field)
-    failed: list[tuple[str, NDArray[np.int64]]] = []
-    other = valid(texts)
-    pieces, places = [from_buffers(np.zeros(1, np.int64), b"")], [np.zeros(0, np.int64)]
-    for group in _groups(texts):
-        other[group.rows] = False
-        values, right, reason = _open(group, key_for, field)
-        failed.append((reason, group.rows[~right]))
-        pieces.append(values)
-        places.append(group.rows[right])
-    failed.append(("not tokens of a version that is known here", np.flatnonzero(other)))
-    plain = place(pa.concat_arrays(pieces), np.concatenate(places), len(texts))
+    opened = _open_few if len(texts) <= FEW else _open_many
+    plain, failed = opened(texts, key_for, field, row_keys)
     result, unfit = decode(plain, kind, field)
     failed.append((f"that cannot be read as {kind}", unfit))
     return result, [(reason, rows) for reason, rows in failed if len(rows)]
 
 
-def _open(group: _Group, key_for: Callable[[bytes], ColumnKey], field: str) -> tuple[pa.LargeBinaryArray, Mask, str]:
-    """The values that open, which rows of the group they are, and why the other rows do not."""
-    nothing = from_buffers(np.zeros(1, np.int64), b""), np.zeros(len(group.rows), np.bool_)
+NO_TOKEN = "not tokens of a version that is known here"  # noqa: S105 - words of an error
+CHANGED = "changed since they were made, or moved here from elsewhere"
+NO_ROW = "bound to their rows, and nothing says which columns are the key of a row"
+UNBOUND = "not bound to their rows, as tokens of this column are"
+_Opened: TypeAlias = tuple[pa.LargeBinaryArray, list[tuple[str, NDArray[np.int64]]]]
+"""The values, null where there are none, and the failed rows by reason."""
+
+
+def _open_many(
+    texts: pa.LargeBinaryArray,
+    key_for: Callable[[bytes], ColumnKey],
+    field: str,
+    row_keys: pa.LargeBinaryArray | None,
+) -> _Opened:
+    failed: list[tuple[str, NDArray[np.int64]]] = []
+    other = valid(texts)
+    pieces, places = [from_buffers(np.zeros(1, np.int64), b"")], [np.zeros(0, np.int64)]
+    for group in _groups(texts):
+        other[group.rows] = False
+        values, right, reason = _open(group, key_for, field, row_keys)
+        failed.append((reason, group.rows[~right]))
+        pieces.append(values)
+        places.append(group.rows[right])
+    failed.append((NO_TOKEN, np.flatnonzero(other)))
+    return place(pa.concat_arrays(pieces), np.concatenate(places), len(texts)), failed
+
+
+def _open_few(
+    texts: pa.LargeBinaryArray,
+    key_for: Callable[[bytes], ColumnKey],
+    field: str,
+    row_keys: pa.LargeBinaryArray | None,
+) -> _Opened:
+    """What `_open_many` does, one value after the other."""
+    values, failed = texts.to_pylist(), defaultdict[str, list[int]](list)
+    openers: dict[bytes, Callable[..., bytes | None] | str] = {}
+    for row, (text, own) in enumerate(zip(values, _each(row_keys, len(values)), strict=True)):
+        if text is None:
+            continue
+        raw = layout.read_one(text)
+        if raw is None:
+            values[row] = None
+            failed[NO_TOKEN].append(row)
+            continue
+        header = raw[:HEADER_SIZE]
+        if header not in openers:
+            openers[header] = _opener(header, key_for, field, row_keys is not None)
+        opener = openers[header]
+        values[row] = None if isinstance(opener, str) else opener(raw, *own)
+        if values[row] is None:
+            failed[opener if isinstance(opener, str) else CHANGED].append(row)
+    return pa.array(values, pa.large_binary()), [(reason, np.array(rows)) for reason, rows in failed.items()]
+
+
+def _opener(
+    header: bytes, key_for: Callable[[bytes], ColumnKey], field: str, bound: bool
+) -> Callable[..., bytes | None] | str:
+    """What opens a token of this header, with the key of its row if it is `bound`, or why nothing does."""
+    key = _key_for(header, key_for, field, bound)
+    if isinstance(key, str):
+        return key
+    context, suite = key.marker.context, Suite(header[3])
+    _, unseal = siv.one_by_one(key.siv, [context, header])
+    mac = siv.cmac_of_one(key.marker.secret, context + header)
+
+    def opened(raw: bytes, *own: bytes) -> bytes | None:
+        sealed = raw[HEADER_SIZE:-MARKER_SIZE]
+        padded = unseal(sealed, *own) if bytes_eq(mac(sealed)[:MARKER_SIZE], raw[-MARKER_SIZE:]) else None
+        return None if padded is None else layout.unpad_one(padded, suite)
+
+    return opened
+
+
+def _key_for(header: bytes, key_for: Callable[[bytes], ColumnKey], field: str, bound: bool) -> ColumnKey | str:
+    """The key of tokens of this header, or why there is none for `field`."""
     try:
-        key = key_for(group.key_id)
+        key = key_for(header[4:8])
     except PurposeRefusedError:
         raise
     except KeyringError as error:
-        return *nothing, f"without a key ({error})"
+        return f"without a key ({error})"
     if key.field != field:
-        return *nothing, f"of another field ({key.field})"
-    if SUITES[key.mode] is not group.suite:
-        return *nothing, "of another mode than their key"
-    padded, right = siv.decrypt(key.siv, [key.marker.context, group.header], group.sealed)
+        return f"of another field ({key.field})"
+    suite = Suite(header[3])
+    if key.mode is not suite.mode:
+        return "of another mode than their key"
+    if (suite is Suite.SIV_BOUND) is not bound:
+        return UNBOUND if bound else NO_ROW
+    return key
+
+
+def _open(
+    group: TokenGroup,
+    key_for: Callable[[bytes], ColumnKey],
+    field: str,
+    row_keys: pa.LargeBinaryArray | None = None,
+) -> tuple[pa.LargeBinaryArray, Mask, str]:
+    """The values that open, which rows of the group they are, and why the other rows do not."""
+    key = _key_for(group.header, key_for, field, row_keys is not None)
+    if isinstance(key, str):
+        return from_buffers(np.zeros(1, np.int64), b""), np.zeros(len(group.rows), np.bool_), key
+    own = _at(row_keys, group.rows)
+    padded, right = siv.decrypt(key.siv, [key.marker.context, group.header], group.sealed, own)
     right &= group.proven(key.marker)
     values, well_padded = layout.unpad(padded if right.all() else padded[right], group.suite)
     right[right] = well_padded
-    return values, right, "changed since they were made, or moved here from elsewhere"
+    return values, right, CHANGED

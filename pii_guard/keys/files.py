@@ -20,26 +20,29 @@ PRIVATE_DIRECTORY = 0o700
 if sys.platform == "win32":
     import msvcrt
 
-    def _acquire(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # tries for 10 seconds, then raises OSError
+    def _acquire(descriptor: int, wait: bool) -> None:
+        msvcrt.locking(
+            descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1
+        )  # tries for 10 seconds, then raises OSError
 
 else:
     import fcntl
 
-    def _acquire(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def _acquire(descriptor: int, wait: bool) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` (made if missing, never removed) against other processes. Raises OSError.
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path` (made if missing, never removed) against other processes. Raises OSError; without
+    `wait`, EAGAIN or EACCES where another process holds it.
 
     The system releases the lock when the file is closed, also after kill -9. On POSIX it is `flock`, which some
     network file systems ignore. On Windows it is a lock on the first byte, and waiting for it ends after 10 seconds.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE_FILE)
     try:
-        _acquire(descriptor)
+        _acquire(descriptor, wait)
         yield
     finally:
         os.close(descriptor)

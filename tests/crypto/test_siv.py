@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cryptography_vectors
 import numpy as np
+import pyarrow as pa
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -144,3 +145,45 @@ def test_other_associated_data_open_nothing() -> None:
     assert not siv.decrypt(Secret(bytes(64)), [b"b"], sealed[:3])[1].any()
     with pytest.raises(InvalidTag):
         AESSIV(bytes(64)).decrypt(sealed[0].tobytes(), [b"b"])
+
+
+OWN = st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6)
+
+
+@given(KEYS, ITEMS, SIZES, COUNTS, OWN, st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_each_string_may_have_an_item_of_its_own(
+    key: bytes, items: list[bytes], size: int, count: int, own: list[bytes], seed: int
+) -> None:
+    """Strings with one more item each, of any lengths, are what `AESSIV` makes of them; with another item, none."""
+    random = np.random.default_rng(seed)
+    values = [random.bytes(size) for _ in range(count)]
+    mine = pa.array([own[row % len(own)] + row.to_bytes(3, "big") for row in range(count)], pa.large_binary())
+    sealed = siv.encrypt(Secret(key), items, matrix(values), own=mine)
+    wanted = [reference(key, [*items, item], value) for item, value in zip(mine.to_pylist(), values, strict=True)]
+    assert strings(sealed) == wanted
+    opened, right = siv.decrypt(Secret(key), items, sealed, mine)
+    assert right.all()
+    assert strings(opened) == values
+    if count > 1:  # each with the item of the next
+        turned = pa.concat_arrays([mine[1:], mine[:1]])
+        opened, right = siv.decrypt(Secret(key), items, sealed, turned)
+        assert not right.any()
+        assert not opened.any()
+
+
+@pytest.mark.parametrize("size", [16, 29, 45, 48])
+def test_every_bit_of_strings_with_items_of_their_own_counts(size: int) -> None:
+    """One changed bit anywhere makes that string zeros and leaves the others, in more than one chunk."""
+    count = lockstep.CHUNK + 8 * (16 + size)
+    key, values = Secret(bytes(range(64))), [bytes([1 + number % 251]) * size for number in range(count)]
+    own = pa.array([number.to_bytes(4, "big") for number in range(count)], pa.large_binary())
+    sealed = siv.encrypt(key, [b"field"], matrix(values), own=own)
+    for place in (0, lockstep.CHUNK - 1, lockstep.CHUNK, count - 1):
+        assert sealed[place].tobytes() == reference(bytes(range(64)), [b"field", own[place].as_py()], values[place])
+    for bit in range(8 * (16 + size)):
+        sealed[lockstep.CHUNK + bit, bit // 8] ^= 1 << bit % 8
+    opened, right = siv.decrypt(key, [b"field"], sealed, own)
+    assert np.flatnonzero(right).tolist() == list(range(lockstep.CHUNK))
+    assert not opened[lockstep.CHUNK :].any()
+    assert strings(opened[: lockstep.CHUNK]) == values[: lockstep.CHUNK]

@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 import decimal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from token_oracle import crc8
 
+from pii_guard.crypto import token as token_module
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.secret import Secret
 from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column
@@ -28,6 +30,14 @@ def column_key(key_id: bytes = b"\x01\x02\x03\x04", field: str = FIELD, fill: in
 
 
 KEY = column_key()
+
+
+@pytest.fixture(scope="module", params=[0, token_module.FEW], ids=["in step", "one by one"], autouse=True)
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every law holds of columns and of few values, which are encrypted one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_module, "FEW", request.param)
+        yield
 
 
 def key_for(*keys: ColumnKey) -> Callable[[bytes], ColumnKey]:
@@ -240,6 +250,44 @@ def test_header_of_another_column_is_refused() -> None:
     assert verify_column(column, markers.__getitem__, FIELD).to_pylist() == [True, False, False, False, False, True]
 
 
+FIELDS_OF_HEADER = {"magic": slice(0, 3), "suite": slice(3, 4), "key id": slice(4, 8), "check byte": slice(8, 9)}
+
+
+@pytest.mark.parametrize("mended", [False, True], ids=["check byte as it was", "check byte mended"])
+@pytest.mark.parametrize("part", FIELDS_OF_HEADER.values(), ids=FIELDS_OF_HEADER.keys())
+def test_a_part_of_a_header_of_another_column_is_refused(part: slice, mended: bool) -> None:
+    """Each field of the header, swapped between the tokens of two columns of different keys, modes and fields."""
+    memo = ColumnKey(b"\x05\x06\x07\x08", "customers.memo", Secret(bytes([9]) * 32), Mode.DETERMINISTIC)
+    raw = [
+        bytearray(base64.urlsafe_b64decode(encrypt_column(pa.array(["010-1234-5678" * count]), key)[0].as_py()))
+        for key, count in ((KEY, 1), (memo, 2))
+    ]
+    before = [bytes(token) for token in raw]
+    markers = {key.key_id: key.marker for key in (KEY, memo)}
+    raw[0][part], raw[1][part] = raw[1][part], raw[0][part]
+    for token, was in zip(raw, before, strict=True):
+        token[8] = crc8(bytes(token[:8])) if mended else token[8]
+        if bytes(token) == was:  # both columns have the same magic bytes
+            continue
+        column = pa.array([base64.urlsafe_b64encode(token).decode()])
+        for field in (FIELD, "customers.memo"):
+            assert decrypt_column(column, key_for(KEY, memo), pa.string(), field, on_error="null").to_pylist() == [None]
+            assert verify_column(column, markers.__getitem__, field).to_pylist() == [False]
+
+
+def test_of_a_dictionary_each_entry_is_encrypted_once() -> None:
+    """Deterministic tokens of a dictionary are those of its values; nulls, unused and doubled entries do no harm."""
+    key = ColumnKey(KEY.key_id, FIELD, Secret(bytes([7]) * 32), Mode.DETERMINISTIC)
+    entries = pa.array(["a", None, "b", "a", "unused"] + [f"value {number}" for number in range(30)])
+    rows = pa.array([0, 2, None, 1, 3, 0, *range(5, 35)], pa.int8())
+    column = pa.DictionaryArray.from_arrays(rows, entries)
+    tokens = encrypt_column(column, key)
+    assert tokens.type == pa.string()
+    assert tokens.to_pylist() == encrypt_column(entries.take(rows), key).to_pylist()
+    assert encrypt_column(column[1:7], key).to_pylist() == tokens.to_pylist()[1:7]
+    assert decrypted(tokens, pa.string(), key) == entries.take(rows).to_pylist()
+
+
 def test_deterministic_header_is_no_way_in() -> None:
     """The mode comes from the key, never from the token."""
     key = ColumnKey(KEY.key_id, FIELD, Secret(bytes([7]) * 32), Mode.DETERMINISTIC)
@@ -329,3 +377,44 @@ def test_many_keys_in_one_column() -> None:
     keys = [column_key(bytes([0, 0, 0, number]), fill=number) for number in range(5)]
     rows = [encrypt_column(pa.array([f"value {row}"]), keys[row % 5])[0].as_py() for row in range(23)]
     assert decrypted(pa.array(rows), pa.string(), *keys) == [f"value {row}" for row in range(23)]
+
+
+MUTATIONS = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: text[:-4],
+        lambda text: text[:-1],
+        lambda text: text + "AAAA",
+        lambda text: text[:30] + ("A" if text[30] != "A" else "B") + text[31:],
+        lambda text: text[:5] + ("A" if text[5] != "A" else "B") + text[6:],
+        lambda text: text[:-2] + "+/",
+        lambda text: "pgd1",
+        lambda text: text.replace("pgd1AQ", "pgd1Ag"),
+        lambda text: "",
+    ]
+)
+
+
+@given(st.lists(st.none() | st.tuples(st.text(max_size=40), st.integers(0, 3), MUTATIONS), max_size=12))
+def test_few_values_are_judged_like_many(rows: list[tuple[str, int, Callable[[str], str]] | None]) -> None:
+    """One by one or in step: the same values, the same failed rows for the same reasons."""
+    deterministic = ColumnKey(b"\x00\x00\x00\x01", FIELD, Secret(bytes([1]) * 32), Mode.DETERMINISTIC)
+    keys = [KEY, deterministic, column_key(b"\x05\x06\x07\x08", "customers.memo", fill=9), column_key(b"gone", fill=2)]
+    tokens = pa.array([row and row[2](encrypt_column(pa.array([row[0]]), keys[row[1]])[0].as_py()) for row in rows])
+    tokens = tokens.cast(pa.string())
+
+    def outcome() -> tuple[list[Any], str]:
+        values = decrypt_column(tokens, key_for(*keys[:3]), pa.string(), FIELD, on_error="null").to_pylist()
+        try:
+            decrypt_column(tokens, key_for(*keys[:3]), pa.string(), FIELD)
+        except TokenError as error:
+            reasons = sorted(str(error).partition("not decrypted: ")[2].partition(" (row")[0].split("; "))
+            return values, f"{error.rows} {reasons if len(reasons) < 4 else ''}"
+        return values, ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        outcomes = []
+        for few in (0, 100):
+            patch.setattr(token_module, "FEW", few)
+            outcomes.append(outcome())
+    assert outcomes[0] == outcomes[1]

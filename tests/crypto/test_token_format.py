@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from token_oracle import derived, made, opened
 
+from pii_guard.crypto import token as token_module
+from pii_guard.crypto.blind_index import Normaliser, index_column
 from pii_guard.crypto.key import ColumnKey, Mode
+from pii_guard.crypto.pseudonym import hmac_column
+from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.secret import Secret
 from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, token_length, verify_column
 
-FROZEN: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "frozen_tokens.toml").read_text("utf-8"))["token"]
+KNOWN: dict[str, list[dict[str, Any]]] = tomllib.loads(
+    (Path(__file__).parent / "frozen_tokens.toml").read_text("utf-8")
+)
+FROZEN = KNOWN["token"]
 DATA_KEY, KEY_ID, FIELD = bytes(range(32)), bytes.fromhex("01020304"), "customers.phone"
+
+
+@pytest.fixture(scope="module", params=[0, token_module.FEW], ids=["in step", "one by one"], autouse=True)
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every law holds of columns and of few values, which are encrypted one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_module, "FEW", request.param)
+        yield
 
 
 def column_key(mode: Mode = Mode.RANDOMIZED) -> ColumnKey:
@@ -71,12 +87,28 @@ def test_frozen_tokens_open_for_ever(known: dict[str, Any]) -> None:
     """Every token that an earlier version made opens to the same value, and the reference makes the same token."""
     data_key, key_id, value = (bytes.fromhex(known[name]) for name in ("data_key", "key_id", "value_hex"))
     nonce, field, token = bytes.fromhex(known["nonce"]), known["field"], known["token"]
-    assert made(data_key, key_id, field, known["mode"], nonce, value) == token
-    key = ColumnKey(key_id, field, Secret(data_key), Mode(known["mode"]))
+    row = [value.encode() for value in known.get("row", [])]
+    assert made(data_key, key_id, field, known["mode"], nonce, value, *row) == token
+    mode = Mode.RANDOMIZED if row else Mode(known["mode"])
+    rows = row_keys([pa.array([item]) for item in row], field) if row else None
+    key = ColumnKey(key_id, field, Secret(data_key), mode)
     assert key.commitment.hex() == known["commitment"] == derived(data_key, b"commitment", key_id, field, 32).hex()
     column = pa.array([token])
-    assert decrypt_column(column, lambda _: key, pa.binary(), field).to_pylist() == [value]
+    assert decrypt_column(column, lambda _: key, pa.binary(), field, row_keys=rows).to_pylist() == [value]
     if "text" in known:
-        assert decrypt_column(column, lambda _: key, pa.string(), field).to_pylist() == [known["text"]]
+        texts = decrypt_column(column, lambda _: key, pa.string(), field, row_keys=rows)
+        assert texts.to_pylist() == [known["text"]]
     assert verify_column(column, lambda _: key.marker, field).to_pylist() == [True]
     assert find_tokens(column).to_pylist() == [True]
+
+
+def test_frozen_indexes_and_pseudonyms_are_made_again() -> None:
+    """Values indexed or pseudonymised by an earlier version are found by a later one."""
+    for known in KNOWN["index"]:
+        key = ColumnKey(bytes.fromhex(known["key_id"]), known["field"], Secret(bytes.fromhex(known["data_key"])))
+        made = index_column(pa.array([known["value"]]), key, Normaliser(known["normaliser"]), known["bits"])
+        assert made.to_pylist() == [known["text"]]
+    for known in KNOWN["pseudonym"]:
+        data_key = Secret(bytes.fromhex(known["data_key"]))
+        key = ColumnKey(bytes.fromhex(known["key_id"]), known["field"], data_key, Mode.HMAC)
+        assert hmac_column(pa.array([known["value"]]), key).to_pylist() == [known["text"]]

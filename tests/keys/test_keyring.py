@@ -16,9 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pii_guard.crypto.key import Mode
 from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column
 from pii_guard.errors import KeyringError, PurposeRefusedError, UsageError, WrongPassphraseError
+from pii_guard.keys.backup import backup
+from pii_guard.keys.document import Document
 from pii_guard.keys.keyring import Keyring
+from pii_guard.keys.opening import sealed
+from pii_guard.keys.wrapping import secret_from_text
 
 FIELD, RETENTION, PURPOSES = "customers.phone", "contract-5y", ["delivery", "billing"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and owners of files are those of POSIX")
@@ -68,6 +73,34 @@ def test_one_key_per_field_retention_and_purposes(directory: Path) -> None:
     ]
     assert len({first.key_id, *(key.key_id for key in others)}) == 4
     assert [record.key_id for record in keyring.records()][1:] == [key.key_id for key in others]
+
+
+def test_modes_have_keys_of_their_own(directory: Path) -> None:
+    """A mode is part of the question; a key of pseudonyms makes no tokens, and the record tells the modes apart."""
+    keyring = Keyring.open(directory)
+    keys = {mode: keyring.encryption_key(FIELD, RETENTION, PURPOSES, mode) for mode in Mode}
+    assert len({key.key_id for key in keys.values()}) == len(Mode)
+    for mode, key in keys.items():
+        assert Keyring.open(directory).encryption_key(FIELD, RETENTION, PURPOSES, mode).key_id == key.key_id
+        assert keyring.record(key.key_id).mode is key.mode is mode
+    values = pa.array(["010-1234-5678"] * 2)
+    assert len(set(encrypt_column(values, keys[Mode.DETERMINISTIC]).to_pylist())) == 1
+    with pytest.raises(UsageError, match="makes no tokens"):
+        encrypt_column(values, keys[Mode.HMAC])
+
+
+def test_every_key_of_a_field_may_have_indexed_a_value(directory: Path) -> None:
+    """All keys of the field that the purpose opens; another purpose and a field without keys are refused."""
+    keyring = Keyring.open(directory)
+    other = keyring.encryption_key(FIELD, "short", ["delivery"])
+    found = [key.key_id for key in keyring.index_keys(FIELD, "delivery")]
+    assert found == [only.key_id for only in keyring.records()]
+    assert other.key_id in found
+    assert other.key_id not in [key.key_id for key in keyring.index_keys(FIELD, "billing")]
+    with pytest.raises(PurposeRefusedError, match="may not be searched"):
+        keyring.index_keys(FIELD, "marketing")
+    with pytest.raises(KeyringError, match="has no key of"):
+        keyring.index_keys("customers.memo", "delivery")
 
 
 def test_records_are_public(directory: Path) -> None:
@@ -161,7 +194,7 @@ def test_missing_and_existing(tmp_path: Path, directory: Path) -> None:
         Keyring.create(tmp_path / "no" / "parent")
     with pytest.raises(UsageError, match="passphrase is empty"):
         Keyring.create(tmp_path / "empty", "")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "keys-epochs"]
 
 
 def test_git_ignores_a_key_directory(directory: Path) -> None:
@@ -192,11 +225,15 @@ def test_files_of_another_owner_are_refused(directory: Path, monkeypatch: pytest
         Keyring.open(directory)
 
 
-def edit(directory: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+def edit(directory: Path, change: Callable[[dict[str, Any]], Any], *, seal: bool = True) -> None:
+    """Change keyring.json; `seal`: as somebody could who has root.secret."""
     path = directory / "keyring.json"
     data = json.loads(path.read_text("utf-8"))
     change(data)
     path.write_text(json.dumps(data), "utf-8")
+    if seal:
+        root = secret_from_text((directory / "root.secret").read_text())
+        path.write_bytes(sealed(Document.from_bytes(path.read_bytes(), "keyring.json"), root).to_bytes())
 
 
 def flip(text: str) -> str:
@@ -206,7 +243,10 @@ def flip(text: str) -> str:
 RECORD_EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "key id": lambda data: data["records"][0].update(key_id=flip(data["records"][0]["key_id"])),
     "field": lambda data: data["records"][0].update(field="customers.memo"),
-    "retention": lambda data: data["records"][0].update(retention="for ever"),
+    "retention": lambda data: (
+        data["records"][0].update(retention="for ever"),
+        data["epochs"][0].update(retention="for ever"),
+    ),
     "mode": lambda data: data["records"][0].update(mode="deterministic"),
     "created": lambda data: data["records"][0].update(created="2000-01-01T00:00:00Z"),
     "commitment": lambda data: data["records"][0].update(commitment=flip(data["records"][0]["commitment"])),
@@ -257,6 +297,29 @@ def test_an_edited_record_has_no_marker_key(directory: Path, name: str) -> None:
             keyring.marker_key(keyring.records()[0].key_id)
 
 
+SEALED_EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    **{name: change for name, change in RECORD_EDITS.items() if name != "purpose renamed with its key"},
+    "reactivated": lambda data: data["records"][0].update(state="retired"),
+    "purpose withdrawn": lambda data: data["records"][0]["purposes"].pop("billing"),
+    "record gone": lambda data: data["records"].clear(),
+    "counter": lambda data: data.update(counter=99),
+    "epochs elsewhere": lambda data: data.update(epochs_at="/tmp"),
+    "copy forgotten": lambda data: data.update(copies=[]),
+    "seal": lambda data: data.update(seal=flip(data["seal"])),
+}
+
+
+@pytest.mark.parametrize("change", SEALED_EDITS.values(), ids=SEALED_EDITS.keys())
+def test_whatever_is_edited_is_noticed(
+    tmp_path: Path, directory: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    """Without the root key nothing in keyring.json can be changed unseen, not even what no wrapping binds."""
+    backup(Keyring.open(directory), tmp_path / "copy")
+    edit(directory, change, seal=False)
+    with pytest.raises(WrongPassphraseError, match=r"or keyring\.json was changed"):
+        Keyring.open(directory)
+
+
 ROOT_EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "id": lambda data: data.update(id=flip(data["id"])),
     "created": lambda data: data.update(created="2000-01-01T00:00:00Z"),
@@ -272,7 +335,7 @@ ROOT_EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_an_edited_root_does_not_open(tmp_path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     """Identity, salt and cost parameters of a directory cannot be edited, not even to weaken the passphrase."""
     Keyring.create(tmp_path / "keys", "correct horse")
-    edit(tmp_path / "keys", change)
+    edit(tmp_path / "keys", change, seal=False)
     with pytest.raises(WrongPassphraseError, match=r"or keyring\.json was changed"):
         Keyring.open(tmp_path / "keys", "correct horse")
 
@@ -292,7 +355,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 @pytest.mark.parametrize(("change", "message"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_file_is_refused(directory: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
     """One line says where the file is wrong."""
-    edit(directory, change)
+    edit(directory, change, seal=False)
     with pytest.raises(KeyringError, match=message) as caught:
         Keyring.open(directory)
     assert "\n" not in str(caught.value)
@@ -332,7 +395,7 @@ def test_a_directory_replaced_while_open_is_noticed(tmp_path: Path, directory: P
     directory.rename(tmp_path / "moved")
     with pytest.raises(KeyringError, match="no key can be added: No such file"):
         keyring.encryption_key("customers.email", RETENTION, PURPOSES)
-    Keyring.create(directory)
+    Keyring.create(directory, epochs=tmp_path / "other-epochs")
     with pytest.raises(KeyringError, match="was replaced by another key directory"):
         keyring.encryption_key("customers.email", RETENTION, PURPOSES)
 
@@ -351,7 +414,11 @@ def test_errors_and_prints_hold_no_key(directory: Path) -> None:
 CHILD = """
 import itertools, sys
 from pathlib import Path
+from pii_guard.keys.backup import backup
+from pii_guard.keys.document import Document
 from pii_guard.keys.keyring import Keyring
+from pii_guard.keys.opening import sealed
+from pii_guard.keys.wrapping import secret_from_text
 keyring = Keyring.open(Path(sys.argv[1]))
 for number in itertools.count():
     key = keyring.encryption_key(f"{sys.argv[2]}.field{number}", "contract-5y", ["delivery", "billing"])

@@ -1,0 +1,121 @@
+"""What can be said of a key directory without opening a key, and what it is worth against whom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pii_guard.errors import KeyringError
+from pii_guard.keys.document import Document, RemoteKek
+from pii_guard.keys.epochs import EpochStore
+from pii_guard.keys.files import check_private
+from pii_guard.keys.keyring import Keyring, load
+
+__all__ = ["Check", "examine"]
+
+State = Literal["ok", "note", "bad"]
+ROOTS = {
+    "secret": ("note", "root.secret in the directory: whoever copies the directory has it; a passphrase would not be"),
+    "argon2id": ("ok", "a passphrase, by Argon2id; if it is lost, so is all data"),
+    "environment": ("ok", "in an environment variable"),
+    "os-keyring": ("ok", "in the keyring of the operating system"),
+    "aws-kms": ("ok", "under a key of AWS KMS"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. `bad`: the directory does not work as it should; `note`: a weakness to know."""
+
+    name: str
+    state: State
+    text: str
+
+
+def examine(directory: Path, opened: Keyring | None, *, epochs: Path | None = None) -> tuple[Check, ...]:
+    """Everything that is looked at, in one order. `opened`: the same directory, if it could be opened.
+
+    Raises KeyringError where there is no key directory, or one that is damaged or open to others.
+    """
+    document = load(directory)
+    store = EpochStore(epochs or Path(os.path.normpath(directory / document.epochs_at)))
+    return (
+        Check("files", "ok", f"{len(document.records)} keys, {len(document.destroyed)} destroyed; owner and modes"),
+        _git(directory),
+        *_epochs(directory, document, store),
+        Check("root key", *_root(document)),
+        *_purposes(document),
+        _counter(document, opened),
+        *_copies(document),
+    )
+
+
+def _git(directory: Path) -> Check:
+    tree = next((parent for parent in directory.resolve().parents if (parent / ".git").exists()), None)
+    if tree is None:
+        return Check("git", "ok", "in no work tree")
+    if not (directory / ".gitignore").is_file() or (directory / ".gitignore").read_text().strip() != "*":
+        return Check("git", "bad", f"in the work tree {tree}, and its .gitignore is missing; write `*` into it")
+    return Check("git", "note", f"in the work tree {tree}: ignored by git, but not by what packs or copies the tree")
+
+
+def _epochs(directory: Path, document: Document, store: EpochStore) -> Iterator[Check]:
+    try:
+        check_private(store.directory, store.directory.stat())
+        there = store.names()
+    except (OSError, KeyringError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        yield Check("epochs", "bad", f"{store.directory}: {reason}; without it no key opens")
+        return
+    if store.directory.stat().st_dev == directory.stat().st_dev:
+        yield Check("epochs", "note", f"{store.directory}: on the same medium as the keys: one backup may hold both")
+    else:
+        yield Check("epochs", "ok", f"{store.directory}: on a medium of its own")
+    live = {epoch.id for epoch in document.epochs if epoch.state == "live"}
+    doomed = {epoch.id for epoch in document.epochs if epoch.state == "doomed"}
+    if live - there:
+        yield Check("epoch secrets", "bad", f"{len(live - there)} of {len(live)} are missing; put them back")
+    if doomed:
+        text = f"a destruction was cut off: {len(doomed)} are still there; `pii-guard keys destroy --finish` ends it"
+        yield Check("epoch secrets", "bad", text)
+    if there - live - doomed:
+        text = f"{len(there - live - doomed)} belong to no key: left by a command that was cut off, or put back"
+        yield Check("epoch secrets", "note", text)
+
+
+def _root(document: Document) -> tuple[State, str]:
+    state, text = ROOTS[document.root.kind]
+    return ("ok" if state == "ok" else "note"), text
+
+
+def _purposes(document: Document) -> Iterator[Check]:
+    for purpose, kek in sorted(document.keks.purposes.items()):
+        if isinstance(kek, RemoteKek):
+            yield Check(f"purpose {purpose}", "ok", f"ENFORCED by {kek.uri}")
+        else:
+            yield Check(f"purpose {purpose}", "note", "ADVISORY: whoever opens the root key can open it")
+
+
+def _counter(document: Document, opened: Keyring | None) -> Check:
+    if opened is None:
+        return Check(
+            "counter", "note", f"written {document.counter} times; not opened, so neither seal nor age is known"
+        )
+    return Check("counter", "ok", f"written {document.counter} times, sealed, and no old copy")
+
+
+def _copies(document: Document) -> Iterator[Check]:
+    live = {epoch.id for epoch in document.epochs if epoch.state == "live"}
+    for copy in document.copies:
+        lacking = len(live - set(copy.epochs))
+        text = f"{copy.path}, made {copy.made}"
+        if copy.what == "epochs" and lacking:
+            yield Check("copy of epochs", "note", f"{text}: lacks {lacking} of {len(live)} secrets; make a new one")
+        else:
+            yield Check(f"copy of {copy.what}", "ok", text)
+    if live and not any(copy.what == "epochs" for copy in document.copies):
+        text = "none is registered: with their medium all data is lost (`pii-guard keys backup DIR --only-epochs`)"
+        yield Check("copy of epochs", "note", text)
