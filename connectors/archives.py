@@ -8,7 +8,6 @@ A resource that is handed out can be read until the next one is asked for.
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,9 +16,13 @@ from typing import IO, BinaryIO, cast
 
 from pii_guard.connectors.nesting import Nesting, Unpacking, unpacking
 from pii_guard.connectors.resource import SEPARATOR, Resource, Stream
+from pii_guard.connectors.zip_gaps import TAIL, end_record, has_gaps
 from pii_guard.errors import ReadError
 
-__all__ = ["tar_members", "zip_members", "zip_names"]
+__all__ = ["COMMENTS", "tar_members", "zip_members", "zip_names"]
+
+COMMENTS = "(comments)"
+"""The name of the text of all comments of a zip archive."""
 
 _MAX_DIRECTORY = 32 << 20  # of a zip archive: Python's reader takes some ten times as much memory for it
 _MAX_HEADER = 16 << 20  # of a tar member; Python's reader would take any length that a header claims
@@ -53,32 +56,38 @@ class _Labels:
 
 def zip_names(resource: Resource) -> frozenset[str]:
     """The names in a zip archive. Raises ReadError if its list is damaged."""
-    with _zip(resource) as archive:
+    with _zip(resource) as (archive, _):
         return frozenset(archive.namelist())
 
 
 def zip_members(resource: Resource, nesting: Nesting) -> Iterator[Resource | ReadError]:
-    """The files in a zip archive, and an error for each that is encrypted. Raises ReadError if its list is damaged."""
+    """The files in a zip archive, its comments as a text `(comments)`, and an error for each file that is encrypted, or
+    for bytes that belong to none. Raises ReadError if its list is damaged."""
     labels = _Labels(resource)
-    with _zip(resource) as archive:
+    with _zip(resource) as (archive, file):
+        comments = b"\n".join(filter(None, [archive.comment, *(info.comment for info in archive.infolist())]))
+        if comments:
+            yield labels.stream(COMMENTS, lambda target: cast(io.RawIOBase, io.BytesIO(comments)))
         for info in archive.infolist():
-            if info.filename.endswith("/"):
+            if info.filename.endswith("/") and not info.file_size:
                 continue
             stream = labels.stream(_zip_name(info), _zip_source(archive, info, nesting), info.file_size)
             if info.flag_bits & _ENCRYPTED:
                 yield ReadError(stream.target, "encrypted by the zip archive, which pii-guard has no password for")
             else:
                 yield stream
+        if has_gaps(file, archive):
+            yield ReadError(resource.target, "holds bytes that belong to none of its members (zip); they are not read")
 
 
 @contextmanager
-def _zip(resource: Resource) -> Iterator[zipfile.ZipFile]:
+def _zip(resource: Resource) -> Iterator[tuple[zipfile.ZipFile, BinaryIO]]:
     with resource.open_seekable() as file:
         with unpacking(resource.target, "zip"):
             _check_directory(file, resource.target)
             archive = zipfile.ZipFile(file)
         with archive:
-            yield archive
+            yield archive, file
 
 
 def _zip_source(archive: zipfile.ZipFile, info: zipfile.ZipInfo, nesting: Nesting) -> Callable[[str], io.RawIOBase]:
@@ -106,14 +115,12 @@ def _decoded(name: bytes) -> str:
 
 def _check_directory(file: BinaryIO, target: str) -> None:
     """Refuse a list of members that would not fit into memory."""
-    end = file.seek(0, os.SEEK_END)
-    file.seek(-min(end, 22 + 0xFFFF), os.SEEK_END)
-    tail = file.read()
-    record = tail.rfind(b"PK\x05\x06")
-    length = int.from_bytes(tail[record + 12 : record + 16], "little") if record >= 0 else 0
+    place, record = end_record(file)
+    length = int.from_bytes(record[12:16], "little")
     if length == 0xFFFFFFFF:  # as in the record of the 64-bit form
-        record = tail.rfind(b"PK\x06\x06")
-        length = int.from_bytes(tail[record + 40 : record + 48], "little")
+        file.seek(max(place - TAIL, 0))
+        before = file.read(TAIL)
+        length = int.from_bytes(before[before.rfind(b"PK\x06\x06") :][40:48], "little")
     if length > _MAX_DIRECTORY:
         raise ReadError(target, f"its list of members is larger than {_MAX_DIRECTORY >> 20} MB; unpack it")
     file.seek(0)

@@ -1,4 +1,5 @@
-"""Avro object container files, with their types; read by fastavro, row by row (some 400,000 rows a second).
+"""Avro object container files, with their types; read by fastavro, row by row (some 400,000 rows a second), in blocks
+that are bounded (`avro_blocks`).
 
 A union of null and one type is that type. Every other union, a type that contains itself, decimals and UUIDs are text:
 strings as they are, objects and arrays as JSON, anything else as Python prints it.
@@ -12,9 +13,9 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-import fastavro
 import pyarrow as pa
 
+from pii_guard.connectors.avro_blocks import AvroBlocks
 from pii_guard.connectors.base import MAX_BATCH_ROWS, Capabilities, FileSource, FileTable, bounded, empty_batch, reading
 from pii_guard.errors import PiiGuardError, ReadError
 
@@ -25,6 +26,8 @@ VALUE = "value"
 
 _DAMAGED = "a damaged or truncated Avro file"
 _ROWS = MAX_BATCH_ROWS // 8  # Python objects take much more memory than columns do
+_PART = 1 << 20  # bytes of blocks whose objects are in memory at a time, about
+_STEP = 512
 
 _PRIMITIVE = {
     "null": pa.null(),
@@ -47,18 +50,14 @@ _LOGICAL = {
 }
 
 
-_STILL = 1 << 21
-"""Records of one block at most."""
-
-
 class AvroTable(FileTable):
     """The records of an Avro file; values that are no records are a column `value`."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = 0
         seen = False
-        with self._open() as (records, schema, tell):
-            while part := list(islice(records, _ROWS)):
+        with self._open() as (parts, schema, tell):
+            for part in parts:
                 self.bytes_read = tell()
                 columns = [_column([row.get(field.name) for row in part], field.type) for field in schema]
                 yield from bounded(pa.RecordBatch.from_arrays(columns, schema=schema))
@@ -72,44 +71,47 @@ class AvroTable(FileTable):
             return pa.RecordBatchReader.from_batches(schema, self.batches())
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Iterator[dict[str, Any]], pa.Schema, Callable[[], int]]]:
-        """(records, their schema, a function that tells how many bytes were read); no records in an empty file."""
+    def _open(self) -> Iterator[tuple[Iterator[list[dict[str, Any]]], pa.Schema, Callable[[], int]]]:
+        """(records in parts, their schema, a function that tells how many bytes were read)"""
         with reading(self.target):
             empty = not self.resource.head()
         with reading(self.target), self.resource.open() as file:
             if empty:
                 yield iter(()), pa.schema([]), file.tell
                 return
-            try:
-                reader = fastavro.reader(file)
-                kind = _type(reader.writer_schema, {})
-            except OSError:
-                raise
-            except Exception:  # noqa: BLE001 - fastavro raises anything for bytes that are no Avro, and quotes them
-                raise ReadError(self.target, _DAMAGED) from None
-            records = self._records(reader, file.tell)
-            if isinstance(kind, pa.StructType):
-                yield records, pa.schema(list(kind)), file.tell
-            else:
-                yield ({VALUE: record} for record in records), pa.schema([(VALUE, kind)]), file.tell
+            with self._damage():
+                blocks = AvroBlocks(file, self.target)
+                kind = _type(blocks.schema, {})
+            is_record = isinstance(kind, pa.StructType)
+            schema = pa.schema(list(kind) if is_record else [(VALUE, kind)])
+            yield self._parts(blocks, is_record), schema, file.tell
 
-    def _records(self, reader: Iterator[Any], tell: Callable[[], int]) -> Iterator[Any]:
-        place, still = tell(), 0
-        while True:
-            still += 1
-            if still > _STILL:  # a block can claim any number of records that take no bytes
-                if tell() == place:
-                    raise ReadError(self.target, f"more than {_STILL:,} records in a block, which no writer makes")
-                place, still = tell(), 0
-            try:
-                record = next(reader)
-            except StopIteration:
-                return
-            except (OSError, PiiGuardError):
-                raise
-            except Exception:  # noqa: BLE001 - as above
-                raise ReadError(self.target, _DAMAGED) from None
-            yield record
+    def _parts(self, blocks: AvroBlocks, is_record: bool) -> Iterator[list[dict[str, Any]]]:
+        """The records, as many at a time as fit well into memory."""
+        part: list[dict[str, Any]] = []
+        taken = 0
+        with self._damage():
+            for block in blocks:
+                records, start = iter(block), 0
+                while read := list(islice(records, _STEP)):
+                    part += read if is_record else [{VALUE: record} for record in read]
+                    taken, start = taken + block.bytes_.tell() - start, block.bytes_.tell()
+                    if len(part) >= _ROWS or taken > _PART:
+                        yield part
+                        part, taken = [], 0
+            if part:
+                yield part
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, PiiGuardError):
+            raise
+        except RecursionError:
+            raise ReadError(self.target, "an Avro file whose schema or records are nested too deep") from None
+        except Exception:  # noqa: BLE001 - fastavro raises anything for bytes that are no Avro, and quotes them
+            raise ReadError(self.target, _DAMAGED) from None
 
 
 def _type(schema: Any, known: dict[str, pa.DataType | None]) -> pa.DataType:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, BinaryIO, ClassVar
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_BATCH_ROWS",
     "UNPARSED",
     "Capabilities",
+    "Described",
     "EmptyTable",
     "FileSource",
     "FileTable",
@@ -62,7 +64,7 @@ class Capabilities:
     row_count: bool
     """The number of rows is known before reading."""
     writable: bool
-    """`pii_guard.connectors.write` writes this format."""
+    """`pii_guard.connectors.write` writes files of this format, or tables of this database."""
     sampling: bool = False
     """A part of a table can be read in place of all of it (`Reading.sample`)."""
     comments: bool = False
@@ -87,6 +89,17 @@ class Reading:
     """Whether the first row of a delimited file holds the names of its columns; else they are `column1` and so on."""
     sample: Sample | None = None
     """What `Table.batches` gives in place of everything, where the source can (`Capabilities.sampling`)."""
+    of_tables: Sample | None = None
+    """The same of tables in databases, where `sample` is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a source says of a column, beside its name and its type."""
+
+    comment: str = ""
+    key: str = ""
+    """`primary` or `foreign`, if it is a part of such a key."""
 
 
 class Table(ABC):
@@ -102,8 +115,18 @@ class Table(ABC):
     """How it is to be read; set before the first pass."""
     unread: int = 0
     """Bytes that the sample left out."""
+    estimated: int | None = None
+    """Rows of the whole table, where a sample of it was read and that is known better than by `unread`."""
+    drawn: str = ""
+    """How a sample of it is drawn, in words."""
+    drawn_by_row: bool = False
+    """Whether each row is drawn by itself; rows that stand together are often alike, and say less."""
+    described: Mapping[str, Described] = MappingProxyType({})
+    """What the source says of columns, by their names; known when the first batch is."""
     unparsed: int = 0
     """Lines that do not parse as rows; they are handed out as text all the same."""
+    first_line: int | None = None
+    """The number, from 1, of the line that is the first row of the batch at hand; None where rows are no lines."""
     replaced: int = 0
     """Byte sequences of no known encoding; U+FFFD stands for each."""
 

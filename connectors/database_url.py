@@ -11,15 +11,19 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pii_guard.errors import TargetError
 
 if TYPE_CHECKING:
     from pii_guard.connectors.database import DatabaseSource
+    from pii_guard.connectors.streams import Stream
 
-__all__ = ["DATABASES", "Database", "DatabaseUrl", "database_of", "shown_target"]
+__all__ = ["DATABASES", "Database", "DatabaseUrl", "Mode", "carries_password", "database_of", "shown_target"]
+
+Mode: TypeAlias = Literal["create", "append", "replace", "swap"]
+"""How a table is written: made, added to, emptied and filled, or filled anew and put in the place of the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +35,29 @@ class Database:
     entry: str
     requires: str
     """What `pip install` takes for the library that reads it."""
+    stream: str
+    """Where the `Stream` is that pipelines read and write it by."""
 
     def load(self) -> type[DatabaseSource]:
         """The connector; its libraries are imported now. Raises TargetError where they are not installed."""
-        module, name = self.entry.split(":")
+        connector: type[DatabaseSource] = self._load(self.entry)
+        return connector
+
+    def load_stream(self) -> type[Stream]:
+        """The connector for pipelines. Raises TargetError as `load` does."""
+        connector: type[Stream] = self._load(self.stream)
+        return connector
+
+    def _load(self, entry: str) -> Any:
+        module, name = entry.split(":")
         try:
-            connector: type[DatabaseSource] = getattr(importlib.import_module(module), name)
+            return getattr(importlib.import_module(module), name)
         except ImportError as error:
             if (error.name or "").startswith("pii_guard"):
                 raise
             raise TargetError(
                 f"{self.id}://: needs a library that is not installed; pip install '{self.requires}'"
             ) from None
-        return connector
 
 
 DATABASES = (
@@ -52,10 +66,29 @@ DATABASES = (
         ("postgresql", "postgres"),
         "pii_guard.connectors.postgresql:PostgresqlSource",
         "pii-guard-arrow[postgresql]",
+        "pii_guard.connectors.postgresql_stream:PostgresqlStream",
     ),
-    Database("mysql", ("mysql", "mariadb"), "pii_guard.connectors.mysql:MysqlSource", "pii-guard-arrow[mysql]"),
-    Database("sqlite", ("sqlite",), "pii_guard.connectors.sqlite:SqliteDatabase", "pii-guard-arrow"),
-    Database("duckdb", ("duckdb",), "pii_guard.connectors.duckdb:DuckdbDatabase", "pii-guard-arrow[duckdb]"),
+    Database(
+        "mysql",
+        ("mysql", "mariadb"),
+        "pii_guard.connectors.mysql:MysqlSource",
+        "pii-guard-arrow[mysql]",
+        "pii_guard.connectors.mysql_stream:MysqlStream",
+    ),
+    Database(
+        "sqlite",
+        ("sqlite",),
+        "pii_guard.connectors.sqlite:SqliteDatabase",
+        "pii-guard-arrow",
+        "pii_guard.connectors.sqlite_stream:SqliteStream",
+    ),
+    Database(
+        "duckdb",
+        ("duckdb",),
+        "pii_guard.connectors.duckdb:DuckdbDatabase",
+        "pii-guard-arrow[duckdb]",
+        "pii_guard.connectors.duckdb_stream:DuckdbStream",
+    ),
 )
 """Databases with a connector of their own."""
 
@@ -85,7 +118,13 @@ def _by_dialect(scheme: str) -> Database | None:
 
         if not any(entry.name.partition(".")[0] == scheme for entry in entry_points(group="sqlalchemy.dialects")):
             return None
-    return Database(scheme, (scheme,), "pii_guard.connectors.sqlalchemy:SqlalchemySource", "pii-guard-arrow")
+    return Database(
+        scheme,
+        (scheme,),
+        "pii_guard.connectors.sqlalchemy:SqlalchemySource",
+        "pii-guard-arrow",
+        "pii_guard.connectors.sqlalchemy_stream:SqlalchemyStream",
+    )
 
 
 def shown_target(target: str) -> str:
@@ -101,16 +140,29 @@ def shown_target(target: str) -> str:
     return scheme + mark + rest.rpartition("@")[2].partition("?")[0] if mark else target
 
 
+def carries_password(target: str) -> bool:
+    """Whether a password stands in a URL itself, and not in a variable of the environment that it names.
+
+    >>> [carries_password(f"mysql://app{given}@db/shop") for given in ("", ":secret", ":${DB_PASSWORD}")]
+    [False, True, False]
+    """
+    rest = "" if database_of(target) is None or target.partition("://")[0] in _FILES else target.partition("://")[2]
+    account, _, place = rest.rpartition("@")
+    given = [account.partition(":")[2], dict(parse_qsl(place.partition("?")[2])).get("password", "")]
+    return any(text and not _VARIABLE.fullmatch(text) for text in given)
+
+
 class DatabaseUrl:
-    """A URL with its environment variables filled in. `text` may hold a password; `shown` holds neither password nor
-    account nor options, so that a database has one name whoever reads it.
+    """A URL with its environment variables filled in, and with `password` if it has none of its own. `text` may hold a
+    password; `shown` holds neither password nor account nor options, so that a database has one name whoever reads it.
+    Raises TargetError for what is no URL.
 
     >>> url = DatabaseUrl("postgresql+psycopg://app:secret@db.example/shop?sslmode=require", "postgresql")
     >>> url, url.password
     (postgresql://db.example/shop, 'secret')
     """
 
-    def __init__(self, given: str, kind: str) -> None:
+    def __init__(self, given: str, kind: str, password: str | None = None) -> None:
         rest = given.partition("://")[2]
         self.shown = shown_target(f"{kind}://{rest}")
         self.text = f"{kind}://{_VARIABLE.sub(self._variable, rest)}"
@@ -126,6 +178,17 @@ class DatabaseUrl:
         self.password = None if parts.password is None else unquote(parts.password)
         self.path = unquote(parts.path)
         self.options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if password is None:
+            return
+        if kind in _FILES:
+            raise TargetError(f"{self.shown}: a password (password=, --password-file) is for servers; a file has none")
+        if self.password is not None or "password" in self.options:
+            raise TargetError(
+                f"{self.shown}: has two passwords, one in the URL and one beside it (password=, --password-file)"
+            )
+        account, _, hosts = parts.netloc.rpartition("@")
+        self.text = parts._replace(netloc=f"{account}:{quote(password, safe='')}@{hosts}").geturl()
+        self.password = password
 
     def __repr__(self) -> str:
         return self.shown

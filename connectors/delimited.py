@@ -1,12 +1,15 @@
 """CSV and its kin: every column a string, read by pyarrow.csv, with no byte lost where the file is not well-formed.
 
 The file is cut into pieces of whole rows here (with a regular expression where a piece holds a quote), because
-pyarrow's own reader ends for good at a quote that is never closed. A row that is not closed within MAX_ROW bytes
-is given up as text, up to the line where the open value begins, and reading goes on at the next line. The rules:
+pyarrow's own reader ends for good at a quote that is never closed. What a stray quote swallows is opened again: the
+line with the quote is text, and the next one is a row. The rules:
 
 - the first row is the header, unless it is said that there is none; its names are kept as they are, empty and repeated
   ones too;
 - a quote opens a value only at its start; inside, two quotes are one; what follows the closing quote is still value;
+- a quoted value of over LINE_LIMIT bytes (1 MiB) is a value if its quote is closed at a delimiter or the end of a line
+  and its row has as many values as the header; else its quote is a stray one. So is a quote in a row that does not end
+  within MAX_ROW bytes (32 MiB) of UTF-8, or within the file;
 - an empty cell is an empty string, never null, quoted or not;
 - blank lines are skipped, but in a file of one column each is a row with an empty string;
 - the delimiter is the one of comma, tab, semicolon and bar that the header line has most of, else that of the suffix.
@@ -37,6 +40,8 @@ from pii_guard.errors import ReadError, UsageError
 
 __all__ = ["DelimitedSource", "DelimitedTable"]
 
+_QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
+_STRAY = "a quote opens a value here that is never closed, or swallows over 1 MiB of other rows"
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".psv": "|"}
 
 
@@ -78,7 +83,7 @@ class DelimitedTable(TextFileTable):
             for piece, whole in rows:
                 if not whole:
                     opening = max(line, rows.line - 1)
-                    raise ReadError(self.target, f"line {opening}: a quote opens a value here that is never closed")
+                    raise ReadError(self.target, f"line {opening}: {_STRAY}")
                 ragged: list[pcsv.InvalidRow] = []
                 try:
                     table = _parse(piece, rows.names, rows.delimiter, ragged)
@@ -141,13 +146,13 @@ class _Rows:
     def __iter__(self) -> Iterator[tuple[bytes, bool]]:
         """(piece, whether it holds whole rows); nothing if there is no header."""
         while self.names:
-            end = self._end_of_rows()
+            end, stray = self._end_of_rows()
             if end:
                 yield self._take(end), True
-            elif not self._ended and len(self._data) <= MAX_ROW:
+            elif stray is None and not self._ended and len(self._data) <= MAX_ROW:
                 self._grow()
             elif self._data:
-                yield self._give_up(), False
+                yield self._give_up(stray), False
             else:
                 return
 
@@ -169,21 +174,48 @@ class _Rows:
         self.line += piece.count(b"\n")
         return piece
 
-    def _end_of_rows(self) -> int:
-        data = self._data
-        if b'"' not in data and (b"\n" in data or b"\r" not in data):
-            return data.rfind(b"\n") + 1
-        rows = _rows_pattern(self.delimiter).match(data)
-        return rows.end() if rows else 0
+    def _end_of_rows(self) -> tuple[int, int | None]:
+        """Where the whole rows end, and the place of the stray quote if there is one behind them.
 
-    def _give_up(self) -> bytes:
-        """A row that is never closed, up to the end of the line in which its open value begins.
-
-        Nothing in all that was searched closes that value, so every run of quotes behind it is even, and no line there
-        can begin another such value: the next one begins behind what was searched, and the time stays linear.
+        Both depend on the text alone, not on how much of it has been read.
         """
-        opening = _closed_values_pattern(self.delimiter).match(self._data)
-        end = self._data.find(b"\n", opening.end() if opening else 0) + 1
+        data, end = self._data, 0
+        if b'"' not in data and (b"\n" in data or b"\r" not in data):
+            return data.rfind(b"\n") + 1, None
+        while True:
+            rows = _rows_pattern(self.delimiter).match(data, end, end + LINE_LIMIT)
+            if rows and rows.end() > end:
+                end = rows.end()
+                continue
+            row = _row_pattern(self.delimiter).match(data, end, end + MAX_ROW)
+            stray = self._stray_quote(row) if row else None
+            if row is None or stray is not None:
+                return end, stray
+            end = row.end()
+
+    def _stray_quote(self, row: re.Match[bytes]) -> int | None:
+        """The place of a quote in a whole row that opens a value it cannot have been meant for."""
+        if row.end() - row.start() <= LINE_LIMIT:
+            return None
+        values = list(_value_pattern(self.delimiter).finditer(row.string, row.start(), row.end()))
+        ragged = len(values) != len(self.names)
+        for value in values:
+            quoted = _QUOTED.match(value.string, value.start(), value.end())
+            if quoted and quoted.end() - quoted.start() > LINE_LIMIT and (ragged or value["text"] != quoted[0]):
+                return value.start()
+        return None
+
+    def _give_up(self, stray: int | None) -> bytes:
+        """A row with a stray quote, up to the end of the line in which the value of that quote begins; else one that is
+        too long, or whose quote is never closed.
+
+        Nothing in all that was searched closes that value, or nothing before its end: every run of quotes there is
+        even, and no line there can begin another such value. The next one begins behind it, and the time stays linear.
+        """
+        if stray is None:
+            opening = _closed_values_pattern(self.delimiter).match(self._data, 0, MAX_ROW)
+            stray = opening.end() if opening else 0
+        end = self._data.find(b"\n", stray) + 1
         if end:
             return self._take(end)
         piece = self._data
@@ -199,6 +231,13 @@ def _row_pattern(delimiter: str) -> re.Pattern[bytes]:
 @cache
 def _rows_pattern(delimiter: str) -> re.Pattern[bytes]:
     return re.compile(b"(?:%b)*+" % _row(delimiter))
+
+
+@cache
+def _value_pattern(delimiter: str) -> re.Pattern[bytes]:
+    """A value of a row with what ends it."""
+    mark = re.escape(delimiter.encode())
+    return re.compile(rb"(?P<text>%b)(?:%b|\r?\n|\r)" % (_value(delimiter), mark))
 
 
 @cache
@@ -219,7 +258,7 @@ def _closed_values(delimiter: str) -> bytes:
 
 def _value(delimiter: str) -> bytes:
     mark = re.escape(delimiter.encode())
-    return rb'(?:"(?:[^"]++|"")*+"[^%b\r\n]*+|[^"%b\r\n][^%b\r\n]*+)?+' % (mark, mark, mark)
+    return rb'(?:%b[^%b\r\n]*+|[^"%b\r\n][^%b\r\n]*+)?+' % (_QUOTED.pattern, mark, mark, mark)
 
 
 def _parse(

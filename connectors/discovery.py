@@ -27,16 +27,20 @@ STANDARD_INPUT = "-"
 
 _URL = re.compile(r"[A-Za-z][\w+.-]+://")
 
-_OWN_FILES = frozenset({"pii-guard.toml", "pii-guard.tags.toml", "access.jsonl", IGNORE_FILE})
+_OWN_FILES = frozenset(
+    {"pii-guard.toml", "pii-guard.tags.toml", "access.jsonl", ".pii-guard-baseline.json", IGNORE_FILE}
+)
 _KEYRING = "keyring.json"
 _NOT_REGULAR = "not a regular file"
 
 
-def discover(target: str, *, exclude: Sequence[str] = (), selection: Selection | None = None) -> Iterator[Found]:
+def discover(
+    target: str, *, exclude: Sequence[str] = (), selection: Selection | None = None, password: str | None = None
+) -> Iterator[Found]:
     """What `target` holds: the source of a file, those in an archive, those below a directory, in order of their names.
 
-    `-` is standard input; a URL is a database (`pii_guard.connectors.database`), of which `selection` chooses tables,
-    or a place in an object store (`pii_guard.connectors.remote`). Hidden directories,
+    `-` is standard input; a URL is a database (`pii_guard.connectors.database`), of which `selection` chooses tables
+    and for which `password` is, or a place in an object store (`pii_guard.connectors.remote`). Hidden directories,
     links to directories, pictures and programs, the files of pii-guard itself, what a `.pii-guardignore` leaves out
     and whatever matches a pattern of `exclude` (shell wildcards, against the path below `target` or in the archive and
     against the name) are out of scope. A file that cannot be opened, or a document that no connector reads, is not
@@ -45,15 +49,19 @@ def discover(target: str, *, exclude: Sequence[str] = (), selection: Selection |
     Raises TargetError if there is no such file or directory, or for a URL of an unknown scheme; the walk raises
     UsageError for a `.pii-guardignore` that cannot be read.
     """
-    if target == STANDARD_INPUT:
-        return sources_in(standard_input(), exclude)
     database = database_of(target)
     if database is not None:
         from pii_guard.connectors.database import discover_database  # libraries of databases, for those alone
 
-        return discover_database(target, database, exclude, selection or Selection())
+        if exclude:
+            raise UsageError("--exclude is for files; --exclude-table leaves out tables of databases")
+        return discover_database(target, database, selection or Selection(), password)
+    if password is not None:
+        raise UsageError("--password-file is for URLs of databases alone")
     if selection is not None and selection.narrows:
-        raise UsageError("--schema, --table, --include-views and --query are for URLs of databases alone")
+        raise UsageError("options that choose tables, and --query, are for URLs of databases alone")
+    if target == STANDARD_INPUT:
+        return sources_in(standard_input(), exclude)
     if _URL.match(target):
         from pii_guard.connectors.remote import discover_remote  # libraries of object stores, for those alone
 

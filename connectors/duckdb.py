@@ -6,8 +6,7 @@ columns a second (benchmarks/database.py).
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import ClassVar
 
@@ -15,20 +14,20 @@ import duckdb
 import pyarrow as pa
 
 from pii_guard.connectors.base import Capabilities, bounded, empty_batch, os_reason
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
+from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError
 
-__all__ = ["DuckdbDatabase", "DuckdbTable"]
+__all__ = ["CONFIG", "ROWS", "DuckdbDatabase", "DuckdbTable"]
 
-_ROWS = 8192
+ROWS = 8192
 """Rows of a batch as DuckDB makes it: values may be large."""
 
 _FEWEST_ROWS = 10_000
 """Smaller tables are read whole."""
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,  # a view in a file from elsewhere reads no other file
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -42,13 +41,25 @@ _TABLES = """
     WHERE database_name = current_database() AND NOT internal ORDER BY 1, 2
 """
 
-_NOT_OF_ARROW = ("BIGNUM", "VARINT", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UHUGEINT")
+_COLUMNS = """
+    SELECT column_name, comment, data_type = 'JSON' FROM duckdb_columns()
+    WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index
+"""
+_KEYS = """
+    SELECT constraint_type, constraint_column_names FROM duckdb_constraints()
+    WHERE database_name = current_database() AND schema_name = ? AND table_name = ?
+    AND constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY') ORDER BY 1
+"""
+
+_NOT_OF_ARROW = ("JSON", "BIGNUM", "VARINT", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UHUGEINT")
 
 
 class DuckdbTable(DatabaseTable):
     """One table, view or query."""
 
     source: DuckdbDatabase
+    drawn, drawn_by_row = "rows, by TABLESAMPLE bernoulli", True
+    reads_ahead = True
 
     def __init__(self, source: DuckdbDatabase, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
@@ -56,36 +67,43 @@ class DuckdbTable(DatabaseTable):
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         with self.source.connected("the query" if self.query else f"table {self.name}") as connection:
+            self.cancel = connection.interrupt
             sql = self.query.rstrip().rstrip(";") if self.query else self._select()
+            self.columns = () if self.query else self._described(connection)
             described = connection.sql(sql)  # nothing runs yet
             names = described.columns
+            self.json = frozenset(place for place, kind in enumerate(described.types) if str(kind) == "JSON")
             numbers = [quoted(str(number)) for number in range(len(names))]
             casts = [
                 f"{number}::VARCHAR" if str(kind) in _NOT_OF_ARROW else number
                 for number, kind in zip(numbers, described.types, strict=True)
             ]
             sql = f"SELECT {', '.join(casts)} FROM (\n{sql}\n) AS q ({', '.join(numbers)})"  # noqa: S608 - quoted
-            reader = connection.sql(sql).to_arrow_reader(_ROWS)
-            seen = size = 0
+            reader = connection.sql(sql).to_arrow_reader(ROWS)
+            seen = False
             for batch in reader:
                 for part in bounded(pa.RecordBatch.from_arrays(batch.columns, names=names)):
                     yield part
-                    seen, size = seen + part.num_rows, size + part.nbytes
-                    self.unread = round(size / self._share - size)
+                    seen = True
             if not seen:
                 kinds = [field.type for field in reader.schema]
                 yield empty_batch(pa.schema(list(zip(names, kinds, strict=True))))
 
-    @property
-    def _share(self) -> float:
-        whole = self.reading.sample is None or self.query or self.relation.blocks < _FEWEST_ROWS
-        return 1.0 if whole or self.reading.sample is None else self.reading.sample.share
+    def _described(self, connection: duckdb.DuckDBPyConnection) -> list[Column]:
+        place = [self.relation.schema, self.relation.table]
+        keys = {
+            name: kind.partition(" ")[0].lower()
+            for kind, names in connection.execute(_KEYS, place).fetchall()
+            for name in names
+        }
+        columns = connection.execute(_COLUMNS, place).fetchall()
+        return [Column(name, comment or "", keys.get(name, ""), json=json) for name, comment, json in columns]
 
     def _select(self) -> str:
         sql = f"SELECT * FROM {quoted(self.relation.schema)}.{quoted(self.relation.table)}"  # noqa: S608 - quoted
-        if self._share < 1:
-            sql += f" TABLESAMPLE bernoulli({100 * self._share}%) REPEATABLE ({zlib.crc32(self.name.encode())})"
-        return sql
+        if self.sample is not None and self.relation.rows >= _FEWEST_ROWS:
+            self.share = self.sample.share_of(self.relation.rows)
+        return sql if self.share == 1 else f"{sql} TABLESAMPLE bernoulli({100 * self.share}%) REPEATABLE ({self.seed})"
 
 
 class DuckdbDatabase(DatabaseSource):
@@ -93,11 +111,11 @@ class DuckdbDatabase(DatabaseSource):
 
     format = "duckdb"
     capabilities: ClassVar = Capabilities(
-        typed=True, nested=True, metadata=False, row_count=False, writable=False, sampling=True
+        typed=True, nested=True, metadata=False, row_count=False, writable=True, sampling=True
     )
 
-    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
-        super().__init__(url, selection, exclude)
+    def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
+        super().__init__(url, selection)
         self.path = url.file()
         self.identity = str(self.path.resolve())
 
@@ -105,8 +123,8 @@ class DuckdbDatabase(DatabaseSource):
         with self.connected("the list of tables") as connection:
             rows = connection.execute(_TABLES).fetchall()
         return [
-            Relation(schema, table, elsewhere="a view" if view else None, blocks=rows_)
-            for schema, table, rows_, view in rows
+            Relation(schema, table, elsewhere="a view" if view else None, rows=count)
+            for schema, table, count, view in rows
         ]
 
     def table(self, relation: Relation, query: str | None = None) -> DuckdbTable:
@@ -118,7 +136,7 @@ class DuckdbDatabase(DatabaseSource):
         try:
             with self.path.open("rb"):
                 pass  # says why it cannot be opened, as DuckDB does not
-            connection = duckdb.connect(self.path, read_only=True, config=_CONFIG)
+            connection = duckdb.connect(self.path, read_only=True, config=CONFIG)
         except OSError as error:
             raise ReadError(self.target, os_reason(error)) from None
         except duckdb.Error:

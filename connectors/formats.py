@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pii_guard.connectors.base import FileSource
-from pii_guard.connectors.encoding import BYTE_ORDER_MARKS
+from pii_guard.connectors.encoding import wide_encoding
 from pii_guard.connectors.nesting import Nesting
 from pii_guard.connectors.resource import Resource
 
@@ -133,12 +133,14 @@ _MARKS = (b",", b"\t", b";", b"|")
 _COMPRESSION = "pii_guard.connectors.compression:"
 _ARCHIVE = "pii_guard.connectors.archives:"
 
+_ZIP = re.compile(rb"PK(?:\x03\x04|\x05\x06)")
+
 CONTAINERS = {
     re.compile(rb"\x1f\x8b\x08"): Container("gzip", _COMPRESSION + "gzipped", single=True),
     re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"): Container("bzip2", _COMPRESSION + "bzip2", single=True),
     re.compile(rb"\xfd7zXZ\0"): Container("xz", _COMPRESSION + "xz", single=True),
     re.compile(rb"\x28\xb5\x2f\xfd"): Container("zstd", _COMPRESSION + "zstd", single=True),
-    re.compile(rb"PK(?:\x03\x04|\x05\x06)"): Container("zip", _ARCHIVE + "zip_members", single=False),
+    _ZIP: Container("zip", _ARCHIVE + "zip_members", single=False),
     re.compile(rb"(?s:.{257})ustar"): Container("tar", _ARCHIVE + "tar_members", single=False),
 }
 """What files begin with that hold others. A name alone makes no container."""
@@ -164,6 +166,8 @@ _DOCUMENTS = {
     b"FEA1": "a Feather file of version 1",
     b"PGDMP": "a PostgreSQL dump in the custom format",
 }
+
+_ZIP_SUFFIXES = (".zip", ".jar", ".exe")
 
 _ZIPPED_WORKBOOKS = ("xl/workbook.xml", "xl/workbook.bin")
 
@@ -208,16 +212,20 @@ def identify(resource: Resource) -> Format | Container | Unreadable:
     for pattern, container in CONTAINERS.items():
         if pattern.match(head):
             return _zipped(container, resource) if container.id == "zip" else container
+    wide = wide_encoding(head)
+    if wide:
+        head = head.decode(wide, "ignore").encode()
     if resource.suffix in _BY_SUFFIX:
         format = _BY_SUFFIX[resource.suffix]
         if format not in _KNOWN_BY_CONTENT or not head:
             return _NDJSON if format is _JSON and _starts_with_object_line(head) else format
     head = head[:_SNIFFED]
-    is_wide = head.startswith(tuple(BYTE_ORDER_MARKS))
-    if resource.suffix in _BINARY_SUFFIXES or (b"\0" in head and not is_wide):
+    if _ends_as_zip(resource):
+        return _zipped(CONTAINERS[_ZIP], resource)
+    if resource.suffix in _BINARY_SUFFIXES or (b"\0" in head and not wide):
         return Unreadable("binary", in_scope=False)
     sniffed = not resource.suffix or _BY_SUFFIX.get(resource.suffix) is _WORKBOOK
-    return _sniffed(head) if sniffed and not is_wide else _TEXT
+    return _sniffed(head) if sniffed else _TEXT
 
 
 def _zipped(archive: Container, resource: Resource) -> Container | Format | Unreadable:
@@ -231,6 +239,16 @@ def _zipped(archive: Container, resource: Resource) -> Container | Format | Unre
 def _is_spreadsheet(resource: Resource) -> bool:
     """Whether an OpenDocument file is one: its type stands in front, uncompressed."""
     return b"application/vnd.oasis.opendocument.spreadsheet" in resource.head()[:200]
+
+
+def _ends_as_zip(resource: Resource) -> bool:
+    """Whether a file that begins like none is a zip archive with something in front of it: it is one by its end."""
+    if resource.path is None and resource.suffix not in _ZIP_SUFFIXES:
+        return False  # what cannot seek would be copied for that
+    with resource.open_seekable() as file:
+        place, record = _imported("pii_guard.connectors.zip_gaps:end_record")(file)
+        size, start = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
+        return place >= 22 and len(record) == 22 + int.from_bytes(record[20:22], "little") and start + size <= place
 
 
 def _tail(resource: Resource, size: int) -> bytes:

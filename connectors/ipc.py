@@ -45,6 +45,18 @@ class IpcTable(FileTable):
             check_names(schema)
         return pa.RecordBatchReader.from_batches(schema, self.batches())
 
+    def style(self) -> Style:
+        """The compression of the first batch; it stands in the batch, and pyarrow does not tell it."""
+        with reading(self.target), self.resource.open() as file:
+            if not self.resource.head():
+                return Style()
+            if self.resource.head().startswith(FILE_MAGIC):
+                file.read(len(FILE_MAGIC))  # a stream stands between the magic and the footer
+            for message in pa.ipc.MessageReader.open_stream(file):
+                if message.type == "record batch":
+                    return Style(compression=_codec(message.metadata.to_pybytes()))
+        return Style()
+
     @contextmanager
     def _open(self) -> Iterator[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader | None]:
         """A reader, or None if the file is empty (nothing was ever written to it)."""
@@ -60,6 +72,29 @@ class IpcTable(FileTable):
                     yield reader
             else:
                 raise ReadError(self.target, "not an Arrow file")
+
+
+def _codec(message: bytes) -> str:
+    """The compression of a record batch, by the flatbuffers of its message (Message.fbs of the Arrow format)."""
+
+    def table(place: int) -> int:
+        return place + int.from_bytes(message[place : place + 4], "little")
+
+    def field(table: int, number: int) -> int | None:
+        """Where a field of a table is; None if it is left out, and so has its default."""
+        slots = table - int.from_bytes(message[table : table + 4], "little", signed=True)
+        slot = 4 + 2 * number
+        if slot >= int.from_bytes(message[slots : slots + 2], "little"):
+            return None
+        offset = int.from_bytes(message[slots + slot : slots + slot + 2], "little")
+        return table + offset if offset else None
+
+    header = field(table(0), 2)
+    compression = None if header is None else field(table(header), 3)
+    if compression is None:
+        return "none"
+    codec = field(table(compression), 0)
+    return "zstd" if codec is not None and message[codec] == 1 else "lz4"
 
 
 def _batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader | None) -> Iterator[pa.RecordBatch]:
@@ -80,7 +115,7 @@ class IpcSource(FileSource):
     @staticmethod
     def write(reader: pa.RecordBatchReader, file: BinaryIO, suffix: str, style: Style) -> int:
         codec = style.compression if isinstance(style.compression, str) else "zstd"
-        options = pa.ipc.IpcWriteOptions(compression=codec, emit_dictionary_deltas=True)
+        options = pa.ipc.IpcWriteOptions(compression=None if codec == "none" else codec, emit_dictionary_deltas=True)
         make = pa.ipc.new_stream if suffix == _STREAM else pa.ipc.new_file
         rows, known = 0, dict[int, pa.Array]()
         with make(file, reader.schema, options=options) as writer:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pii_guard.connectors.base import MAX_BATCH_ROWS, UNPARSED, FileTable, reading
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
@@ -19,6 +20,7 @@ __all__ = [
     "MAX_ROW",
     "OVERLAP",
     "TextFileTable",
+    "has_windows",
     "line_array",
     "line_arrays",
     "string_batches",
@@ -38,20 +40,24 @@ OVERLAP = 256
 class TextFileTable(FileTable):
     """A table of a text file: it reads blocks of UTF-8 and keeps the counters."""
 
-    found: Set[str] = frozenset()
-    """The encodings that were found when the file was last read to its end; none where it is ASCII."""
+    found: Set[str] | None = None
+    """The encodings that were found when the file was last read, none where it is ASCII; None if not to its end yet."""
 
     def text_style(self) -> Style:
         """The encoding and the line ends of the file; of a mixture of encodings, UTF-8 that is not `faithful`."""
         with reading(self.target):
             style = text_style(self.resource.head(), self.reading.encoding)
             if self.reading.encoding is None and style.encoding in ("utf-8", "cp949"):
-                with self.resource.open() as file:
-                    for _ in self.blocks(file):
-                        pass
-                encoding = next(iter(self.found)) if len(self.found) == 1 else "utf-8"
-                style = replace(style, encoding=encoding, faithful=len(self.found) < 2)
+                if self.found is None or self.reading.sample is not None:
+                    with self.resource.open() as file:
+                        for _ in self.blocks(file):
+                            pass
+                found = self.found or frozenset()
+                encoding = next(iter(found)) if len(found) == 1 else "utf-8"
+                style = replace(style, encoding=encoding, faithful=len(found) < 2)
         return style
+
+    drawn = "blocks of lines"
 
     def opened(self) -> BinaryIO:
         """The bytes of the file, or the lines of its sample."""
@@ -63,6 +69,7 @@ class TextFileTable(FileTable):
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         """The text of `file` from its start; the counters start anew."""
         self.bytes_read = self.unparsed = self.replaced = 0
+        self.found = None
         blocks = Utf8Blocks(file, self.reading.encoding)
         for block in blocks:
             self.bytes_read, self.replaced = blocks.bytes_read, blocks.replaced
@@ -116,6 +123,12 @@ def line_array(data: bytes) -> pa.StringArray:
         return pa.array([window for line in data.split(b"\n") for window in windows(line)], pa.string())
     text = data.replace(b"\n", b"")
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets.data), pa.py_buffer(text))
+
+
+def has_windows(lines: pa.StringArray) -> bool:
+    """Whether there may be windows among lines, or a line as long as one."""
+    longest: int | None = pc.max(pc.binary_length(lines)).as_py()
+    return (longest or 0) > LINE_LIMIT - 4  # a window may end before a character
 
 
 def windows(line: bytes) -> list[bytes]:

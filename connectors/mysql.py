@@ -8,8 +8,7 @@ Rate: some 95,000 rows of 7 columns a second (benchmarks/database.py): PyMySQL i
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any, ClassVar
 
@@ -18,13 +17,13 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from pii_guard.connectors.base import Capabilities
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
+from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import LostConnectionError, ReadError, TargetError, UnreachableError
 
-__all__ = ["MysqlSource", "MysqlTable"]
+__all__ = ["MysqlSource", "MysqlTable", "UnbufferedCursor", "speaking"]
 
 _FEWEST_BYTES = 2 << 20
 """Smaller tables are read whole."""
@@ -40,9 +39,27 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
 
 _SYSTEM = ("information_schema", "mysql", "performance_schema", "sys")
 _TABLES = """
-    SELECT table_schema, table_name, table_type, coalesce(data_length, 0) FROM information_schema.tables
+    SELECT table_schema, table_name, table_type, coalesce(data_length, 0), coalesce(table_rows, 0)
+    FROM information_schema.tables
     WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') AND table_schema {}
 """
+
+_COLUMNS = """
+    SELECT column_name, column_comment, column_key = 'PRI', find_in_set('select', privileges) > 0, data_type = 'json',
+        extra LIKE '%%INVISIBLE%%'
+    FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position
+"""
+_FOREIGN = """
+    SELECT column_name FROM information_schema.key_column_usage
+    WHERE table_schema = %s AND table_name = %s AND referenced_table_name IS NOT NULL
+"""
+_JSON = """
+    SELECT constraint_name FROM information_schema.check_constraints WHERE constraint_schema = %s AND table_name = %s
+    AND check_clause = concat('json_valid(`', replace(constraint_name, '`', '``'), '`)')
+"""
+"""In MariaDB, where JSON is text of a column that has such a constraint, of its own name."""
+
+_DENIED = frozenset({1142, 1143})
 
 _REASONS = {
     1044: "permission denied",
@@ -69,7 +86,7 @@ _LOST = frozenset({0, 1053, 1927, 2006, 2013, 2014, 2055})
 """Codes of servers that are gone or end connections."""
 
 
-class _Cursor(SSCursor):  # type: ignore[misc]
+class UnbufferedCursor(SSCursor):  # type: ignore[misc]
     def close(self) -> None:
         """Let go of the result; PyMySQL would read all rows that are left, or try to on a connection that is lost."""
         if self._result is not None:
@@ -81,32 +98,77 @@ class MysqlTable(DatabaseTable):
     """One table, view or query."""
 
     source: MysqlSource
+    drawn, drawn_by_row = "rows, by RAND()", True
 
     def __init__(self, source: MysqlSource, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
         self.query = query
+        self.invisible: list[str] = []
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         what = "the query" if self.query else f"table {self.name}"
         with (
             self.source.connected() as connection,
-            _speaking(self.target, what),
-            closing(connection.cursor(_Cursor)) as cursor,
+            speaking(self.target, what),
+            closing(connection.cursor(UnbufferedCursor)) as cursor,
         ):
-            cursor.execute(self.query or self._select())
-            yield from batches_of_rows(cursor.fetchmany, [column[0] for column in cursor.description])
+            if self.query is None:
+                self.columns = self._described(connection)
+            self._execute(cursor)
+            names = [column[0] for column in cursor.description]
+            json = {column.name for column in self.columns if column.json}
+            self.json = frozenset(place for place, name in enumerate(names) if name in json)
+            yield from batches_of_rows(cursor.fetchmany, names)
 
-    def _select(self) -> str:
-        name = quoted(self.relation.table, "`")
-        if self.relation.schema or self.source.database:
-            name = f"{quoted(self.relation.schema or self.source.database, '`')}.{name}"
+    def _execute(self, cursor: Any) -> None:
+        if self.query is not None:
+            cursor.execute(self.query)
+            return
+        chosen = self.selected("`")
+        if chosen == "*":  # which leaves invisible columns out
+            chosen = ", ".join(["*", *(quoted(name, "`") for name in self.invisible)])
+        sql = self._select(chosen)
+        try:
+            cursor.execute(sql)
+        except pymysql.MySQLError as error:
+            readable = ", ".join(quoted(column.name, "`") for column in self.columns if column.readable)
+            if error.args[0] not in _DENIED or not readable or self.withheld:
+                raise
+            cursor.execute(self._select(readable))  # the server lists no columns on which the account has no right
+            self.withheld = "permission denied for its other columns, whose names this account may not see"
+
+    def _described(self, connection: Any) -> list[Column]:
+        place = self._schema, self.relation.table
+        with closing(connection.cursor()) as cursor:
+            found = []
+            for sql in (_COLUMNS, _FOREIGN, *([_JSON] if _is_mariadb(connection) else [])):
+                cursor.execute(sql, place)
+                found.append([[_text(value) for value in row] for row in cursor.fetchall()])
+        foreign, json = ({name for (name,) in rows} for rows in [*found, []][1:3])
+        self.invisible = [row[0] for row in found[0] if row[5] == "1"]
+        return [
+            Column(
+                name,
+                comment,
+                "primary" if primary == "1" else "foreign" if name in foreign else "",
+                readable == "1",
+                is_json == "1" or name in json,
+            )
+            for name, comment, primary, readable, is_json, _ in found[0]
+        ]
+
+    @property
+    def _schema(self) -> str:
+        return self.relation.schema or self.source.database
+
+    def _select(self, columns: str) -> str:
+        name = f"{quoted(self._schema, '`')}.{quoted(self.relation.table, '`')}"
         if self.relation.kind == "SYSTEM VERSIONED":
             name += " FOR SYSTEM_TIME ALL"
-        size, share = self.relation.size or 0, 1.0 if self.reading.sample is None else self.reading.sample.share
-        if share >= 1 or size < _FEWEST_BYTES or self.relation.elsewhere:
-            return f"SELECT * FROM {name}"  # noqa: S608 - quoted
-        self.unread = round(size * (1 - share))
-        return f"SELECT * FROM {name} WHERE RAND({zlib.crc32(self.name.encode())}) < {share}"  # noqa: S608 - quoted
+        sql = f"SELECT {columns} FROM {name}"  # noqa: S608 - quoted
+        if self.sample is not None and (self.relation.size or 0) >= _FEWEST_BYTES:
+            self.share = self.sample.share_of(self.relation.rows)
+        return f"{sql} WHERE RAND({self.seed}) < {self.share}" if self.share < 1 else sql
 
 
 class MysqlSource(DatabaseSource):
@@ -114,11 +176,11 @@ class MysqlSource(DatabaseSource):
 
     format = "mysql"
     capabilities: ClassVar = Capabilities(
-        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=True
+        typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
     )
 
-    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
-        super().__init__(url, selection, exclude)
+    def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
+        super().__init__(url, selection)
         self.options = self._options()
 
     @property
@@ -130,28 +192,30 @@ class MysqlSource(DatabaseSource):
         where = "= DATABASE()" if self.database else f"NOT IN {_SYSTEM}"
         with (
             self.connected() as connection,
-            _speaking(self.target, "the catalog"),
+            speaking(self.target, "the catalog"),
             closing(connection.cursor()) as cursor,
         ):
             cursor.execute(_TABLES.format(where))
-            rows = [[value.decode(errors="replace") for value in row] for row in cursor.fetchall()]
+            rows = [[_text(value) for value in row] for row in cursor.fetchall()]
         return [
             Relation(
                 "" if self.database else schema,
                 table,
                 int(size),
                 "a view" if kind == "VIEW" else None,
+                rows=int(count),
                 kind=kind,
             )
-            for schema, table, kind, size in sorted(rows)  # the server sorts by a collation
+            for schema, table, kind, size, count in sorted(rows)  # the server sorts by a collation
         ]
 
     def table(self, relation: Relation, query: str | None = None) -> MysqlTable:
         return MysqlTable(self, relation, query)
 
     @contextmanager
-    def connected(self) -> Iterator[Any]:
-        """A connection within a transaction that cannot write. Raises UnreachableError where there is none."""
+    def connected(self, *, writes: bool = False) -> Iterator[Any]:
+        """A connection within a transaction, which cannot write unless it `writes`. Raises UnreachableError where there
+        is none."""
         try:
             connection = pymysql.connect(**self.options)
         except pymysql.MySQLError as error:
@@ -162,12 +226,13 @@ class MysqlSource(DatabaseSource):
             reason = f"the connection failed ({type(error).__name__}); see the options of the URL"
             raise UnreachableError(self.target, reason) from None
         try:
-            with _speaking(self.target, "the session"), closing(connection.cursor()) as cursor:
-                maria = "MariaDB" in connection.get_server_info()
+            with speaking(self.target, "the session"), closing(connection.cursor()) as cursor:
+                maria = _is_mariadb(connection)
                 limit, most = ("max_statement_time", 3600) if maria else ("max_execution_time", 3_600_000)
                 cursor.execute(f"SET SESSION {limit} = IF(@@{limit} = 0, {most}, @@{limit}), lock_wait_timeout = 10")
-                cursor.execute("SET SESSION TRANSACTION READ ONLY")
-                cursor.execute("START TRANSACTION READ ONLY")
+                if not writes:
+                    cursor.execute("SET SESSION TRANSACTION READ ONLY")
+                    cursor.execute("START TRANSACTION READ ONLY")
             yield connection
         finally:
             with suppress(pymysql.MySQLError):  # nothing was written that a failure could lose
@@ -197,8 +262,16 @@ class MysqlSource(DatabaseSource):
         }
 
 
+def _is_mariadb(connection: Any) -> bool:
+    return "MariaDB" in connection.get_server_info()
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
 @contextmanager
-def _speaking(target: str, what: str) -> Iterator[None]:
+def speaking(target: str, what: str) -> Iterator[None]:
     """Turn errors of the driver into errors without its message, which quotes values and the query."""
     try:
         yield

@@ -13,14 +13,17 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pii_guard.connectors.base import Capabilities, FileSource
+from pii_guard.connectors.base import UNPARSED, Capabilities, FileSource, bounded, reading
 from pii_guard.connectors.lines import MAX_ROW, windows
+from pii_guard.connectors.ndjson_arrow import read_block, suits
 from pii_guard.connectors.objects import Chunk, ObjectTable
 from pii_guard.connectors.plain import plain_batch, plain_schema
 from pii_guard.connectors.style import Style, encoded
 from pii_guard.errors import UsageError
 
 __all__ = ["NdjsonSource", "NdjsonTable"]
+
+_FIRST = 256  # lines that Python reads before pyarrow is asked: they say what the columns are
 
 
 class NdjsonTable(ObjectTable):
@@ -29,44 +32,78 @@ class NdjsonTable(ObjectTable):
     def style(self) -> Style:
         return self.text_style()
 
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([])
+        with reading(self.target), self.opened() as file:
+            for data, whole in _parts(self.blocks(file)):
+                start = 0 if suits(schema) or not whole else _after_lines(data, _FIRST)
+                for part in (data[:start], data[start:]):
+                    fast = read_block(part, schema) if whole and suits(schema) else None
+                    if fast is not None:
+                        yield from bounded(fast)
+                        continue
+                    for chunk in _chunks(part, whole, 0) if part else ():
+                        for batch in self.chunk_batches(chunk):
+                            schema = batch.schema if batch.schema.names != [UNPARSED] else schema
+                            yield batch
+
     def chunks(self, file: BinaryIO) -> Iterator[Chunk]:
         number = 0
-        for text, whole in _texts(self.blocks(file)):
-            chunk = Chunk()
-            for line in text.split("\n"):
-                number += whole
-                if not whole:
-                    chunk.bad.append((number + 1, line))
-                elif line and not line.isspace():
-                    line = line.removesuffix("\r")
-                    chunk.add(_decoded(chunk, line), number, line)
-                if chunk.full:
-                    yield chunk
-                    chunk = Chunk()
-            yield chunk
+        for data, whole in _parts(self.blocks(file)):
+            yield from _chunks(data, whole, number)
+            number += data.count(b"\n") if whole else 0
+
+
+def _after_lines(data: bytes, count: int) -> int:
+    """Where the first lines of `data` end."""
+    end = 0
+    for _ in range(count):
+        end = data.find(b"\n", end) + 1
+        if not end:
+            return len(data)
+    return end
+
+
+def _chunks(data: bytes, whole: bool, number: int) -> Iterator[Chunk]:
+    """The objects of `data`, lines behind the line `number`; if it is not `whole`, it is a part of one line."""
+    text, chunk = data.decode(), Chunk()
+    if not whole:
+        chunk.bad.append((number + 1, text))
+    else:
+        for line in text.removesuffix("\n").split("\n"):
+            number += 1
+            if line and not line.isspace():
+                line = line.removesuffix("\r")
+                chunk.add(_decoded(chunk, line), number, line)
+            if chunk.full:
+                yield chunk
+                chunk = Chunk()
+    yield chunk
 
 
 def _decoded(chunk: Chunk, line: str) -> Any:
+    start = len(line) - len(line.lstrip(" \t\r"))
     try:
-        return chunk.decoder.decode(line)
+        value, end = chunk.decoder.raw_decode(line, start)
     except (ValueError, RecursionError):
         return None
+    return value if end == len(line) or not line[end:].strip(" \t\r") else None
 
 
-def _texts(blocks: Iterable[bytes]) -> Iterator[tuple[str, bool]]:
+def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     """(text, whether it is whole lines): a line larger than MAX_ROW comes in windows."""
     pending = b""
     for block in blocks:
         end = pending.rfind(b"\n") + 1
         if end:
-            yield pending[: end - 1].decode(), True
+            yield pending[:end], True
             pending = pending[end:]
         elif len(pending) > MAX_ROW:
             *done, pending = windows(pending)
-            yield from ((window.decode(), False) for window in done)
+            yield from ((window, False) for window in done)
         pending += block
     if pending:
-        yield pending.removesuffix(b"\n").decode(), True
+        yield pending, True
 
 
 class NdjsonSource(FileSource):

@@ -22,6 +22,7 @@ from pii_guard.connectors.base import (
     reading,
 )
 from pii_guard.connectors.resource import Resource
+from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.style import Style
 from pii_guard.errors import ReadError, UsageError
 
@@ -42,6 +43,8 @@ _ROW_GROUP_BYTES = 64 << 20
 
 class ParquetTable(FileTable):
     """The rows of a Parquet file. The file is opened when the table is made, so damage shows at once."""
+
+    drawn = "row groups"
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource)
@@ -66,9 +69,11 @@ class ParquetTable(FileTable):
         """The row groups of the sample; None: all."""
         if self.reading.sample is None:
             return None
-        groups = self.reading.sample.drawn(metadata.num_row_groups, self.target)
+        share = self.reading.sample.share_of(metadata.num_rows)
+        groups = Sample.drawn(share, metadata.num_row_groups, self.target)
         rows = sum(metadata.row_group(group).num_rows for group in groups)
         self.unread = (self.size or 0) * (metadata.num_rows - rows) // max(metadata.num_rows, 1)
+        self.estimated = metadata.num_rows if self.unread else None
         return groups
 
     def reader(self) -> pa.RecordBatchReader:

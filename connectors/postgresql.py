@@ -1,19 +1,20 @@
 """PostgreSQL: rows by ADBC, which streams COPY into Arrow; tables by the catalog.
 
 Each table is read in a transaction that cannot write and is rolled back. Columns of a type whose text is not its value
-(json, arrays, hstore, inet, enums, ranges, numeric, dates ...) are cast to text by the server: in the driver's own
-types, values of many of them would be bytes of the wire protocol. bytea stays bytes. Partitions are read once, by
-their parent; children that inherit in the old way are tables of their own.
+(arrays, hstore, inet, enums, ranges, numeric, dates ...) are cast to text by the server: in the driver's own types,
+values of many of them would be bytes of the wire protocol. bytea stays bytes; json and jsonb are parsed. Partitions are
+read once, by their parent; children that inherit in the old way are tables of their own.
 Large objects and system catalogs are not read. Rate: some 700,000 rows of 7 columns a second (benchmarks/database.py).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any, ClassVar
 
 import adbc_driver_manager
@@ -21,14 +22,13 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 
 from pii_guard.connectors.base import MAX_BATCH_BYTES, Capabilities, bounded, empty_batch
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
-from pii_guard.connectors.sampling import Sample
+from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.errors import LostConnectionError, ReadError, UnreachableError
 
-__all__ = ["PostgresqlSource", "PostgresqlTable"]
+__all__ = ["BATCHES", "PostgresqlSource", "PostgresqlTable", "speaking"]
 
 _FEWEST_BLOCKS = 256
-"""Smaller tables are read whole: too few blocks to draw from."""
+"""A sample has so many at least, and what has no more is read whole: rows that stand together are often alike."""
 
 _DEFAULTS = {"connect_timeout": "10", "fallback_application_name": "pii-guard"}
 """Parameters of the connection, where neither the URL nor the environment has them."""
@@ -46,7 +46,7 @@ _BEGIN = """
 """
 
 _TABLES = """
-    SELECT n.nspname::text, c.relname::text, c.relkind::text, row_security_active(c.oid),
+    SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, row_security_active(c.oid),
            CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_table_size(relid)), 0) FROM pg_partition_tree(c.oid))
                 ELSE coalesce(pg_table_size(c.oid), 0) END::bigint,
            CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM pg_partition_tree(c.oid))
@@ -54,7 +54,15 @@ _TABLES = """
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-    ORDER BY 1, 2
+    ORDER BY 2, 3
+"""
+_COLUMNS = """
+    SELECT a.attname::text, coalesce(col_description(a.attrelid, a.attnum), ''),
+           CASE (SELECT max(k.contype::text) FROM pg_constraint k
+                 WHERE k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) AND k.contype IN ('p', 'f'))
+           WHEN 'p' THEN 'primary' WHEN 'f' THEN 'foreign' ELSE '' END,
+           has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+    FROM pg_attribute a WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 _ELSEWHERE = {"v": "a view", "f": "a table of another server"}
 
@@ -62,6 +70,7 @@ _AS_THEY_ARE = frozenset(
     {"text", "varchar", "bpchar", "name", "int2", "int4", "int8", "float4", "float8", "bool", "bytea"}
 )
 """Types that Arrow has too."""
+_JSON = frozenset({"json", "jsonb"})
 
 _STATES = {
     "42501": "permission denied",
@@ -89,18 +98,23 @@ class PostgresqlTable(DatabaseTable):
     """One table, view or query."""
 
     source: PostgresqlSource
+    drawn = "blocks, by TABLESAMPLE SYSTEM"
+    reads_ahead = True
 
     def __init__(self, source: PostgresqlSource, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
         self.query = query
 
     def rows(self) -> Iterator[pa.RecordBatch]:
-        with self.source.connected() as connection, _speaking(self.target, self._what, connection):
-            sql = self.query.rstrip().rstrip(";") if self.query else self._select()
-            with closing(connection.cursor(adbc_stmt_kwargs=_OPTIONS)) as cursor:
+        with self.source.connected() as connection, speaking(self.target, self._what, connection):
+            self.columns = () if self.query else _columns(connection, self.relation.id)
+            sql = self.query.rstrip().rstrip(";") if self.query else self._select(connection)
+            with closing(connection.cursor(adbc_stmt_kwargs=BATCHES)) as cursor:
+                self.cancel = partial(_cancel, cursor)
                 described = cursor.adbc_execute_schema(sql)
                 if not described.names:
                     return
+                self.json = frozenset(place for place, field in enumerate(described) if _type(field) in _JSON)
                 cursor.execute(_as_text(sql, described))
                 with closing(cursor.fetch_record_batch()) as reader:
                     seen = False
@@ -115,29 +129,52 @@ class PostgresqlTable(DatabaseTable):
     def _what(self) -> str:
         return "the query" if self.query else f"table {self.name}"
 
-    def _select(self) -> str:
+    def _select(self, connection: Any) -> str:
         only = "ONLY " if self.relation.kind == "r" else ""  # without the tables that inherit from it
-        name = f"{only}{quoted(self.relation.schema)}.{quoted(self.relation.table)}"
-        return f"SELECT * FROM {name}{self._sampled(self.reading.sample)}"  # noqa: S608 - quoted
-
-    def _sampled(self, sample: Sample | None) -> str:
-        if sample is None or sample.share >= 1 or self.relation.blocks < _FEWEST_BLOCKS:
-            return ""
-        self.unread = round((self.relation.size or 0) * (1 - sample.share))
-        return f" TABLESAMPLE SYSTEM ({100 * sample.share}) REPEATABLE ({zlib.crc32(self.name.encode())})"
+        sql = f"SELECT {self.selected()} FROM {only}{quoted(self.relation.schema)}.{quoted(self.relation.table)}"  # noqa: S608 - quoted
+        blocks = self.relation.blocks
+        if self.sample is None or blocks <= _FEWEST_BLOCKS:
+            return sql
+        self.share = max(self.sample.share_of(_rows_by_plan(connection, sql)), _FEWEST_BLOCKS / blocks)
+        return f"{sql} TABLESAMPLE SYSTEM ({100 * self.share}) REPEATABLE ({self.seed})" if self.share < 1 else sql
 
 
-_OPTIONS = {"adbc.postgresql.batch_size_hint_bytes": str(MAX_BATCH_BYTES // 2)}
+def _cancel(cursor: Any) -> None:
+    with suppress(adbc_driver_manager.Error):  # there may be nothing any more to cancel
+        cursor.adbc_cancel()
+
+
+def _columns(connection: Any, table: int) -> list[Column]:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(_COLUMNS.format(table))
+        return [Column(name, comment, key, readable) for name, comment, key, readable in cursor.fetchall()]
+
+
+def _rows_by_plan(connection: Any, sql: str) -> int:
+    """How many rows the planner expects, which also looks at tables that were never analyzed."""
+    with closing(connection.cursor(adbc_stmt_kwargs=_NO_COPY)) as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
+        return int(json.loads(cursor.fetchone()[0])[0]["Plan"]["Plan Rows"])
+
+
+BATCHES = {"adbc.postgresql.batch_size_hint_bytes": str(MAX_BATCH_BYTES // 2)}
+_NO_COPY = {"adbc.postgresql.use_copy": "false"}
+"""For statements of which the server copies nothing."""
 
 
 def _as_text(sql: str, schema: pa.Schema) -> str:
     """`sql` with columns that are counted through, since two may have one name, and cast where need be."""
     numbers = [quoted(str(number)) for number in range(len(schema))]
     casts = [
-        number if (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode() in _AS_THEY_ARE else f"{number}::text"
+        number if _type(field) in _AS_THEY_ARE else f"{number}::text"
         for number, field in zip(numbers, schema, strict=True)
     ]
     return f"SELECT {', '.join(casts)} FROM (\n{sql}\n) AS q ({', '.join(numbers)})"  # noqa: S608 - quoted
+
+
+def _type(field: pa.Field[Any]) -> str:
+    """The type of a column as PostgreSQL calls it."""
+    return str((field.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
 
 
 def _sound(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
@@ -157,11 +194,11 @@ class PostgresqlSource(DatabaseSource):
 
     format = "postgresql"
     capabilities: ClassVar = Capabilities(
-        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=True
+        typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
     )
 
     def relations(self) -> list[Relation]:
-        with self.connected() as connection, _speaking(self.target, "the catalog", connection):
+        with self.connected() as connection, speaking(self.target, "the catalog", connection):
             cursor = connection.cursor()
             with closing(cursor):
                 cursor.execute(_TABLES)
@@ -172,26 +209,29 @@ class PostgresqlSource(DatabaseSource):
                 table,
                 size,
                 _ELSEWHERE.get(kind),
-                "row-level security may hide rows from this account" if hides else None,
-                0 if kind in _ELSEWHERE else blocks,
-                kind,
+                "row-level security may hide rows from this account" if hides else "",
+                blocks=blocks,
+                kind=kind,
+                id=id,
             )
-            for schema, table, kind, hides, size, blocks in rows
+            for id, schema, table, kind, hides, size, blocks in rows
         ]
 
     def table(self, relation: Relation, query: str | None = None) -> PostgresqlTable:
         return PostgresqlTable(self, relation, query)
 
     @contextmanager
-    def connected(self) -> Iterator[Any]:
-        """A connection within a transaction that cannot write. Raises UnreachableError where there is none."""
+    def connected(self, *, writes: bool = False) -> Iterator[Any]:
+        """A connection within a transaction, which cannot write unless it `writes`. Raises UnreachableError where there
+        is none."""
         try:
             connection = dbapi.connect(self._uri())
         except adbc_driver_manager.Error as error:
             raise UnreachableError(self.target, _refusal(str(error))) from None
         try:
-            with _speaking(self.target, "the session", connection), closing(connection.cursor()) as cursor:
-                cursor.execute("SET TRANSACTION READ ONLY")
+            with speaking(self.target, "the session", connection), closing(connection.cursor()) as cursor:
+                if not writes:
+                    cursor.execute("SET TRANSACTION READ ONLY")
                 cursor.execute(_BEGIN)
                 cursor.fetchall()
             yield connection
@@ -218,7 +258,7 @@ def _refusal(message: str) -> str:
 
 
 @contextmanager
-def _speaking(target: str, what: str, connection: Any) -> Iterator[None]:
+def speaking(target: str, what: str, connection: Any) -> Iterator[None]:
     """Turn errors of the driver into errors without its message, which quotes values and the query."""
     try:
         yield

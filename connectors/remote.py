@@ -20,6 +20,7 @@ from pyarrow import fs
 
 from pii_guard.connectors.base import OutOfScope, os_reason
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
+from pii_guard.connectors.database_url import DATABASES
 from pii_guard.connectors.partitions import joined
 from pii_guard.connectors.resource import HEAD, Resource
 from pii_guard.errors import PiiGuardError, ReadError, TargetError
@@ -28,6 +29,8 @@ __all__ = ["RemoteFile", "discover_remote", "open_remote", "shown_url"]
 
 _NATIVE = ("s3", "gs", "gcs", "abfs", "abfss")
 """Schemes of pyarrow's own file systems."""
+_GOOGLE = ("gs", "gcs")
+_RETRY_SECONDS = 20
 _AZURE = ("abfs", "abfss")
 """Schemes in which the name of a container stands before the at sign."""
 _CODE = re.compile(r"\b(?:AWS Error |code: ?)([A-Z_]{3,40})\b")
@@ -168,11 +171,19 @@ def _found(url: str) -> tuple[fs.FileSystem, str, fs.FileInfo]:
     return files, path, info
 
 
+def _patient(url: str) -> str:
+    """A URL of Google Cloud Storage with an end to waiting: the library's own is 15 minutes, without hearing Ctrl-C."""
+    plain, mark, query = url.partition("?")
+    if "retry_limit_seconds=" in query:
+        return url
+    return f"{plain}?{query}{'&' if mark and query else ''}retry_limit_seconds={_RETRY_SECONDS}"
+
+
 def _file_system(url: str, shown: str) -> tuple[fs.FileSystem, str]:
     scheme = url.partition("://")[0].lower()
     try:
         if scheme in _NATIVE:
-            files, path = fs.FileSystem.from_uri(url)
+            files, path = fs.FileSystem.from_uri(_patient(url) if scheme in _GOOGLE else url)
             return files, path.rstrip("/")
     except (ValueError, pa.ArrowException):
         raise TargetError(f"{shown}: is no URL of a file or directory that pyarrow reads") from None
@@ -180,14 +191,18 @@ def _file_system(url: str, shown: str) -> tuple[fs.FileSystem, str]:
         from fsspec.core import url_to_fs
     except ImportError:
         raise TargetError(
-            f"{scheme}://: is read by fsspec, which is not installed; pip install 'pii-guard-arrow[fsspec]'"
+            f"{scheme}://: no scheme of {_known()}; others are read by fsspec, which is not installed; "
+            "pip install 'pii-guard-arrow[fsspec]'"
         ) from None
     try:
         there, path = url_to_fs(url)
     except ImportError:
         raise TargetError(f"{scheme}://: fsspec needs another package for it; see its list of file systems") from None
     except ValueError:
-        raise TargetError(f"{scheme}://: no connector for this scheme") from None
+        raise TargetError(
+            f"{scheme}://: no connector for this scheme; known are {_known()}, those of fsspec and those "
+            "of dialects of SQLAlchemy that are installed"
+        ) from None
     return fs.PyFileSystem(fs.FSSpecHandler(there)), path.rstrip("/") or "/"
 
 
@@ -198,9 +213,14 @@ def _speaking(shown: str) -> Iterator[None]:
         yield
     except OSError as error:
         code = _CODE.search(str(error))
-        reason = f"the store said {code[1]}" if code else os_reason(error)
+        silent = "the store did not answer, or refused" if error.errno is None else os_reason(error)
+        reason = f"the store said {code[1]}" if code else silent
         raise ReadError(shown, reason) from None
     except PiiGuardError:
         raise
     except Exception as error:  # noqa: BLE001 - libraries of stores have errors of their own
         raise ReadError(shown, f"it could not be read ({type(error).__name__})") from None
+
+
+def _known() -> str:
+    return ", ".join([*(scheme for database in DATABASES for scheme in database.schemes), *sorted(_NATIVE)])

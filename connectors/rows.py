@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pii_guard.connectors.base import MAX_BATCH_BYTES, bounded, empty_batch
 
-__all__ = ["batches_of_rows", "text_schema"]
+__all__ = ["batches_made", "batches_of_rows", "integers", "text_schema"]
 
 _FIRST, _ROWS = 4, 8192  # rows fetched at once, at first and at most: a value may be large
 
@@ -19,14 +19,30 @@ def batches_of_rows(fetch: Callable[[int], Sequence[Sequence[Any]]], names: Sequ
 
     All columns are text, those that hold bytes which are no UTF-8 are bytes.
     """
-    size, seen = _FIRST, False
-    while rows := fetch(size):
-        batch = pa.RecordBatch.from_arrays([_column(values) for values in zip(*rows, strict=True)], names=list(names))
-        yield from bounded(batch)
-        size = min(max(size * MAX_BATCH_BYTES // max(batch.nbytes, 1), 1), 2 * size, _ROWS)
+    seen = False
+    for batch in batches_made(
+        fetch, lambda columns: pa.RecordBatch.from_arrays(list(map(_column, columns)), list(names))
+    ):
+        yield batch
         seen = True
     if not seen:
         yield empty_batch(text_schema(names))
+
+
+def batches_made(
+    fetch: Callable[[int], Sequence[Sequence[Any]]], make: Callable[[list[tuple[Any, ...]]], pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Bounded batches of all rows that `fetch(n)` gives, n at most at a time; `make` makes one of columns of values."""
+    size = _FIRST
+    while rows := fetch(size):
+        batch = make(list(zip(*rows, strict=True)))
+        yield from bounded(batch)
+        size = min(max(size * MAX_BATCH_BYTES // max(batch.nbytes, 1), 1), 2 * size, _ROWS)
+
+
+def integers(values: Sequence[Any]) -> pa.Array[Any]:
+    """Values as integers of 64 bits; `pa.array` with that type would cut 1.5 to 1. Raises an error of Arrow."""
+    return pa.array(values).cast(pa.int64())
 
 
 def text_schema(names: Sequence[str]) -> pa.Schema:

@@ -6,7 +6,7 @@ Values are what the driver makes of them, as text. Rate: some 100,000 rows of 7 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -22,9 +22,9 @@ from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import LostConnectionError, PiiGuardError, ReadError, TargetError, UnreachableError
 
-__all__ = ["SqlalchemySource", "SqlalchemyTable"]
+__all__ = ["ROWS", "SqlalchemySource", "SqlalchemyTable"]
 
-_ROWS = 8192
+ROWS = 8192
 """Rows that are held before they are asked for."""
 
 _SYSTEM = frozenset(
@@ -46,7 +46,7 @@ class SqlalchemyTable(DatabaseTable):
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         with self.source.connected("the query" if self.query else f"table {self.name}") as connection:
-            connection = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
+            connection = connection.execution_options(stream_results=True, max_row_buffer=ROWS)
             if self.query:
                 result = connection.exec_driver_sql(self.query)
             else:
@@ -63,8 +63,8 @@ class SqlalchemySource(DatabaseSource):
         typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=False
     )
 
-    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
-        super().__init__(url, selection, exclude)
+    def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
+        super().__init__(url, selection)
         try:
             self.engine = sqlalchemy.create_engine(url.with_driver(), hide_parameters=True, poolclass=NullPool)
         except ImportError as error:

@@ -20,8 +20,9 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from pii_guard.connectors.base import Capabilities, EmptyTable, FileSource, Table, reading
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, quoted
+from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
+from pii_guard.connectors.json_columns import unfolded
 from pii_guard.connectors.resource import LocalFile, Resource
 from pii_guard.connectors.rows import batches_of_rows, text_schema
 from pii_guard.connectors.selection import Selection
@@ -96,14 +97,19 @@ class SqliteTable(Table):
             self.size = resource.size
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._read():
+            yield from unfolded(batch, self._json)
+
+    def _read(self) -> Iterator[pa.RecordBatch]:
         self.bytes_read = 0
         with _connected(self.resource, f"table {self.name}: ") as connection:
+            self._json = _json_places(_columns(connection, self.name))
             yield from _rows(connection, f"SELECT * FROM {quoted(self.name)}")  # noqa: S608 - quoted
         self.bytes_read = self.size or 0
 
     def reader(self) -> pa.RecordBatchReader:
-        """Every column as text; bytes that are no UTF-8 raise ReadError."""
-        batches = self.batches()
+        """Every column as text, JSON too; bytes that are no UTF-8 raise ReadError."""
+        batches = self._read()
         first = next(batches)
         schema = text_schema(first.schema.names)
         return pa.RecordBatchReader.from_batches(schema, self._as_text(chain([first], batches), schema))
@@ -112,6 +118,25 @@ class SqliteTable(Table):
         with reading(self.target):
             for batch in batches:
                 yield batch.cast(schema)
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[Column]:
+    """The columns of a table in the order of `SELECT *`. JSON is what was declared so: SQLite has no type for it."""
+    name = quoted(table)
+    foreign = {row[3] for row in connection.execute(f"PRAGMA foreign_key_list({name})")}
+    return [
+        Column(
+            column.decode(errors="replace"),
+            key="primary" if key else "foreign" if column in foreign else "",
+            json=kind.upper() == b"JSON",
+        )
+        for _, column, kind, _, _, key, hidden in connection.execute(f"PRAGMA table_xinfo({name})")
+        if hidden != 1
+    ]
+
+
+def _json_places(columns: Sequence[Column]) -> frozenset[int]:
+    return frozenset(place for place, column in enumerate(columns) if column.json)
 
 
 def _rows(connection: sqlite3.Connection, sql: str) -> Iterator[pa.RecordBatch]:
@@ -149,6 +174,7 @@ class SqliteDatabaseTable(DatabaseTable):
     """One table, view or query of a database that a URL names."""
 
     source: SqliteDatabase
+    drawn, drawn_by_row = "rows, one by one", True
 
     def __init__(self, source: SqliteDatabase, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
@@ -157,30 +183,17 @@ class SqliteDatabaseTable(DatabaseTable):
     def rows(self) -> Iterator[pa.RecordBatch]:
         where = "the query: " if self.query else f"table {self.name}: "
         with _connected(self.source.resource, where) as connection:
+            self.columns = () if self.query else _columns(connection, self.relation.table)
+            self.json = _json_places(self.columns)
             sql = self.query or f"SELECT * FROM {quoted(self.relation.table)}"  # noqa: S608 - quoted
-            share = 1.0 if self.reading.sample is None or self.query else self.reading.sample.share
-            if share >= 1 or self.relation.elsewhere or self.source.resource.size < _FEWEST_BYTES:
-                yield from _rows(connection, sql)
-                return
-            draw = _Draw(self.name, share)
-            connection.create_function("pii_guard_draw", 0, draw)
-            taken = size = 0
-            for batch in _rows(connection, f"{sql} WHERE pii_guard_draw()"):
-                yield batch
-                taken, size = taken + batch.num_rows, size + batch.nbytes
-                self.unread = (draw.calls - taken) * size // max(taken, 1)
-
-
-class _Draw:
-    """Whether a row is in the sample: by chance, and the same in each run."""
-
-    def __init__(self, name: str, share: float) -> None:
-        self.calls = 0
-        self._random, self._share = random.Random(name).random, share  # noqa: S311 - to be the same in each run
-
-    def __call__(self) -> bool:
-        self.calls += 1
-        return self._random() < self._share
+            if self.sample is not None and self.source.resource.size >= _FEWEST_BYTES:
+                ((count,),) = connection.execute(f"SELECT count(*) FROM {quoted(self.relation.table)}")  # noqa: S608
+                self.share = self.sample.share_of(count)
+            if self.share < 1:
+                draw = random.Random(self.seed).random  # noqa: S311 - to be the same in each run
+                connection.create_function("pii_guard_draw", 0, draw)
+                sql += f" WHERE pii_guard_draw() < {self.share}"
+            yield from _rows(connection, sql)
 
 
 class SqliteDatabase(DatabaseSource):
@@ -188,11 +201,11 @@ class SqliteDatabase(DatabaseSource):
 
     format = "sqlite"
     capabilities = Capabilities(
-        typed=False, nested=False, metadata=False, row_count=False, writable=False, sampling=True
+        typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
     )
 
-    def __init__(self, url: DatabaseUrl, selection: Selection, exclude: Sequence[str] = ()) -> None:
-        super().__init__(url, selection, exclude)
+    def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
+        super().__init__(url, selection)
         self.resource = LocalFile(url.file(), self.target)
         self.identity = self.resource.identity
 

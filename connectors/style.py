@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pii_guard.connectors.encoding import BYTE_ORDER_MARKS
+from pii_guard.connectors.encoding import wide_encoding
 from pii_guard.errors import UsageError
 
 __all__ = ["Style", "encoded", "text_style"]
@@ -29,13 +29,13 @@ class Style:
     faithful: bool = True
     """Whether a new file can have it: none can be in two encodings."""
     compression: str | Mapping[str, str] = "zstd"
-    """Of a binary file: one codec, or one for each column. Arrow files do not tell theirs."""
+    """Of a binary file: one codec (`none` is one), or one for each column."""
 
 
 def text_style(head: bytes, encoding: str | None = None) -> Style:
     """The encoding, unless it is known, and the line end of a text file that begins with `head`."""
     if encoding is None:
-        encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+        encoding = wide_encoding(head)
         encoding = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else encoding
     if encoding is None:
         encoding = "utf-8" if _is(head, "utf-8") or not _is(head, "cp949") else "cp949"

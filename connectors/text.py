@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from pii_guard.connectors.base import Capabilities, FileSource, reading
-from pii_guard.connectors.lines import TextFileTable, line_arrays, string_batches
+from pii_guard.connectors.lines import TextFileTable, has_windows, line_arrays, string_batches
 
 __all__ = ["COLUMN", "TextSource", "TextTable"]
 
@@ -15,12 +15,20 @@ COLUMN = "text"
 
 
 class TextTable(TextFileTable):
-    """Row n is line n of the file, blank lines too, unless a line is longer than a window (`lines.LINE_LIMIT`)."""
+    """Row n is line n of the file, blank lines too, up to the first line that is longer than a window.
+
+    Behind that, and in samples, `first_line` is None.
+    """
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        number = 1 if self.reading.sample is None else None
         with reading(self.target), self.opened() as file:
             for lines in line_arrays(self.blocks(file)):
-                yield from string_batches(COLUMN, lines)
+                cut = number is not None and has_windows(lines)
+                for batch in string_batches(COLUMN, lines):
+                    self.first_line = None if cut else number
+                    yield batch
+                    number = None if cut or number is None else number + batch.num_rows
 
     def reader(self) -> pa.RecordBatchReader:
         return pa.RecordBatchReader.from_batches(pa.schema([(COLUMN, pa.string())]), self.batches())

@@ -2,9 +2,8 @@
 
 All columns are text: whole numbers in digits, dates in ISO 8601, of formulas the value that was stored. Rows without a
 value are skipped. The header is the first row, of the first HEADER_ROWS, that fills more than half as many cells as the
-fullest of them; what stands above it is a column `(above the header)`. Comments of .xlsx files are a table
-`(comments)`; those of .xls and .ods, text boxes and charts are not read. A workbook is read in a process of its own
-(`workbook_process`), some 300,000 cells a second.
+fullest of them; what stands above it is a column `(above the header)`. Comments are a table `(comments)`; text boxes
+and charts are not read. A workbook is read in a process of its own (`workbook_process`), some 300,000 cells a second.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ _REASONS = {
     "locked": "encrypted by Office itself, which pii-guard has no password for",
     "unknown": "a workbook of old Excel that is locked by a password, or damaged",
     "format": "an old Office or HWP document, which no connector reads yet",
+    "comments": "its comments could not be read",
     "damaged": "a damaged or truncated workbook",
 }
 _ENDED = "a workbook that is damaged, or too large to lay out; save the sheets as .csv"

@@ -114,7 +114,7 @@ def test_machine_formats(folder: Path, name: str) -> None:
     text = run("scan", ".", "--format", "csv", cwd=folder).stdout
     assert clean(text)
     rows = list(csv.reader(io.StringIO(text)))
-    assert {len(row) for row in rows} == {12}
+    assert len({len(row) for row in rows}) == 1
     assert not [cell for row in rows for cell in row if cell[:1] in tuple("=+-@\t\r＝＋－＠") and cell]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime
 import decimal
 import io
 import json
+import lzma
 import random
 import uuid
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from pyarrow import feather, orc
 
 from pii_guard import connectors, scan
 from pii_guard.batches import leaves
-from pii_guard.connectors import avro
+from pii_guard.connectors.avro_blocks import MAX_BLOCK
 from pii_guard.connectors.base import MAX_BATCH_ROWS
 from pii_guard.errors import ReadError
 
@@ -198,10 +201,117 @@ def test_avro_damage(tmp_path: Path) -> None:
         assert examined(tmp_path / "a.avro").endswith(": a damaged or truncated Avro file")
 
 
-def test_avro_records_without_bytes_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def avro_of(schema: Any, *blocks: tuple[int, bytes], codec: str = "null") -> bytes:
+    """A file of these blocks: how many records one claims, and its bytes as they are packed."""
+    buffer, sync = io.BytesIO(), b"0123456789abcdef"
+    meta = {"avro.codec": codec.encode(), "avro.schema": json.dumps(schema).encode()}
+    fastavro.schemaless_writer(buffer, {"type": "map", "values": "bytes"}, meta)
+    data = b"Obj\x01" + buffer.getvalue() + sync
+    for count, block in blocks:
+        buffer = io.BytesIO()
+        fastavro.schemaless_writer(buffer, "long", count)
+        fastavro.schemaless_writer(buffer, "bytes", block)
+        data += buffer.getvalue() + sync
+    return data
+
+
+def reason(path: Path, data: bytes) -> str:
+    """Why the file is not examined, or not to its end."""
+    path.write_bytes(data)
+    (item,) = scan(path).not_examined
+    return item.reason
+
+
+def text(value: str) -> bytes:
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, "string", value)
+    return buffer.getvalue()
+
+
+def deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+def snappy(data: bytes) -> bytes:
+    packed: bytes = pa.Codec("snappy").compress(data, asbytes=True)
+    return packed + zlib.crc32(data).to_bytes(4, "big")
+
+
+CODECS: dict[str, Callable[[bytes], bytes]] = {
+    "null": bytes,
+    "deflate": deflated,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "snappy": snappy,
+    "zstandard": lambda data: pa.Codec("zstd").compress(data, asbytes=True),
+}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_avro_codecs(tmp_path: Path, codec: str) -> None:
+    """Each of the specification is read, up to the bound of a block; a block that is cut or beyond it is named."""
+    path, pack = tmp_path / "a.avro", CODECS[codec]
+    value = CANARY + "x" * 1000
+    sound = (2, pack(text(value) + text("y")))
+    assert read(path, avro_of("string", sound, codec=codec)).to_pylist() == [{"value": value}, {"value": "y"}]
+    large = (1, pack(text("x" * (MAX_BLOCK + 1))))
+    assert reason(path, avro_of("string", sound, large, codec=codec)).startswith("a block of more than 16 MB; ")
+    assert reason(path, avro_of("string", sound, (2, sound[1][:-5]), codec=codec)) == "a damaged or truncated Avro file"
+
+
+def test_avro_codec_that_is_unknown(tmp_path: Path) -> None:
+    """It is named as that, not as damage."""
+    data = avro_of("string", (1, b"x"), codec="lz77")
+    assert reason(tmp_path / "a.avro", data) == "an Avro file that is packed by a method which pii-guard does not know"
+
+
+SELF = {
+    "type": "record",
+    "name": "r",
+    "fields": [{"name": "r", "type": ["null", "r"]}, {"name": "s", "type": "string"}],
+}
+
+
+@pytest.mark.parametrize("depth", [1_000, 1_000_000])
+def test_avro_record_that_contains_itself(tmp_path: Path, depth: int) -> None:
+    """However deep it does: fastavro's compiled reader would end the process."""
+    data = avro_of(SELF, (1, b"\x02" * depth + b"\x00" + text("x") * (depth + 1)))
+    assert reason(tmp_path / "a.avro", data) == "an Avro file whose schema or records are nested too deep"
+
+
+def test_avro_schema_that_is_nested_too_deep(tmp_path: Path) -> None:
+    """The same of the schema."""
+    data = avro_of("string", (1, b"")).replace(b'"string"', b"[" * 30_000 + b"]" * 30_000)
+    path = tmp_path / "a.avro"
+    assert reason(path, data)  # the length of its entry is wrong now
+    schema: Any = "string"
+    for _ in range(65):
+        schema = {"type": "array", "items": schema}
+    assert reason(path, avro_of(schema, (1, b"\0"))) == "an Avro file whose schema or records are nested too deep"
+
+
+def test_avro_lists_of_objects_have_a_lower_bound(tmp_path: Path) -> None:
+    """An object of a byte takes two hundred bytes in Python."""
+    item = {"type": "record", "name": "i", "fields": [{"name": "b", "type": "boolean"}]}
+    count = 3 << 20
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, "long", count)
+    data = avro_of({"type": "array", "items": item}, (1, buffer.getvalue() + bytes(count + 1)))
+    assert reason(tmp_path / "a.avro", data).startswith("a block of more than 2 MB; ")
+
+
+@pytest.mark.parametrize("items", ["null", {"type": "record", "name": "r", "fields": []}])
+def test_avro_lists_of_nothing(tmp_path: Path, items: Any) -> None:
+    """A list can claim any number of values that take no room."""
+    data = avro_of({"type": "array", "items": items}, (1, bytes(9)))
+    assert reason(tmp_path / "a.avro", data) == "lists of values that take no bytes, which no writer makes"
+
+
+def test_avro_records_without_bytes_end(tmp_path: Path) -> None:
     """A block can claim any number of records that take no room."""
-    monkeypatch.setattr(avro, "_STILL", 5_000)
     schema = {"type": "record", "name": "r", "fields": []}
-    (tmp_path / "a.avro").write_bytes(avro_file([{}] * 20_000, schema))
-    (item,) = scan(tmp_path / "a.avro").not_examined
-    assert "records in a block, which no writer makes" in item.reason
+    (tmp_path / "b.avro").write_bytes(avro_of(schema, (9, b"")))
+    assert scan(tmp_path / "b.avro").complete
+    data = avro_of(schema, *[(1 << 62, b"")] * 3)
+    assert reason(tmp_path / "a.avro", data).endswith("records without bytes, which no writer makes")

@@ -334,6 +334,97 @@ def test_the_file_below_is_gone(tmp_path: Path) -> None:
         rows_of(table)
 
 
+HIDDEN = "holds bytes that belong to none of its members (zip); they are not read"
+
+
+def gapped(*parts: bytes, front: bytes = b"", behind: bytes = b"") -> bytes:
+    """A zip archive of two members with these bytes behind the first and the second of them, in front and behind."""
+    data = zipped([("a.csv", CSV), ("b.csv", CSV)])
+    second, central = data.index(b"PK\3\4", 4), data.index(b"PK\1\2")
+    one, two = parts or (b"", b"")
+    whole = bytearray(data[:second] + one + data[second:central] + two + data[central:])
+    struct.pack_into("<I", whole, whole.index(b"PK\1\2", whole.index(b"PK\1\2") + 4) + 42, second + len(one))
+    struct.pack_into("<I", whole, whole.rindex(b"PK\5\6") + 16, central + len(one) + len(two))
+    return front + bytes(whole) + behind
+
+
+@pytest.mark.parametrize(
+    ("data", "hidden"),
+    [
+        (gapped(), False),
+        (gapped(bytes(4096), bytes(30)), False),
+        (gapped(front=b"MZ a program that unpacks itself"), False),
+        (gapped(front=b"#!/usr/bin/env python3\n"), False),
+        (gapped(b"", bytes(8) + b"v2" + bytes(50) + b"APK Sig Block 42"), False),
+        (gapped(behind=bytes(500)), False),
+        (gapped(CANARY.encode(), b""), True),
+        (gapped(b"", bytes(2 << 20) + CANARY.encode()), True),
+        (gapped(front=CANARY.encode() * 10), True),
+        (gapped(front=b"#!/bin/sh\n" + CANARY.encode()), True),
+        (gapped(behind=CANARY.encode()), True),
+    ],
+)
+def test_bytes_outside_of_the_members_of_a_zip_archive(tmp_path: Path, data: bytes, hidden: bool) -> None:
+    """In front, between, behind: whatever is not padding or a program is named; the members are read all the same."""
+    found = of(tmp_path, "a.zip", data)
+    assert found == {"a.zip!/a.csv": {"a": [ROW]}, "a.zip!/b.csv": {"b": [ROW]}} | ({"a.zip": HIDDEN} if hidden else {})
+
+
+def test_what_is_written_with_descriptors_has_no_gaps(tmp_path: Path) -> None:
+    """Archives that were written in one pass, and such of more than 4 GB by their form."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise io.UnsupportedOperation
+
+    for form in (False, True):
+        pipe = Pipe()
+        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in "ab":
+                with archive.open(f"{name}.csv", "w", force_zip64=form) as member:
+                    member.write(CSV)
+        assert set(of(tmp_path, "a.zip", pipe.getvalue())) == {"a.zip!/a.csv", "a.zip!/b.csv"}
+
+
+def test_a_member_that_was_taken_from_the_list(tmp_path: Path) -> None:
+    """It is still there, and named."""
+    data = zipped([("a.csv", CSV), ("b.csv", CSV)])
+    central = data.index(b"PK\1\2")
+    entry = data.index(b"PK\1\2", central + 4) - central
+    end = bytearray(data[-22:])
+    struct.pack_into("<HHII", end, 8, 1, 1, entry, central)
+    found = of(tmp_path, "a.zip", data[: central + entry] + bytes(end))
+    assert found == {"a.zip!/a.csv": {"a": [ROW]}, "a.zip": HIDDEN}
+
+
+def test_comments_of_a_zip_archive(tmp_path: Path) -> None:
+    """Those of the archive and of its members are a text; a folder that has content is a file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("a.csv")
+        info.comment = f"문의 {CANARY}".encode()
+        archive.writestr(info, CSV)
+        archive.writestr("folder/", b"")
+        archive.writestr("odd/", CANARY)
+        archive.comment = b"weekly"
+    found = of(tmp_path, "a.zip", buffer.getvalue())
+    assert found.pop("a.zip!/(comments)") == {"(comments)": [{"text": "weekly"}, {"text": f"문의 {CANARY}"}]}
+    assert sorted(found) == ["a.zip!/a.csv", "a.zip!/odd"]
+
+
+def test_an_archive_with_something_in_front_is_one_under_any_name(tmp_path: Path) -> None:
+    """Its end says what it is; a file that only mentions the mark of an archive is none."""
+    assert set(of(tmp_path, "a.bin", gapped(front=b"\x89PNG\r\n" + bytes(99)))) == {
+        "a.bin!/a.csv",
+        "a.bin!/b.csv",
+        "a.bin",
+    }
+    assert of(tmp_path, "b.bin", bytes(99) + b"PK\5\6" + bytes(18) + b"x") == {"b.bin": "binary"}
+
+
 @pytest.mark.parametrize("name", ["bz2", "xz"])
 def test_bytes_behind_a_compressed_stream_are_named(tmp_path: Path, name: str) -> None:
     """Another stream is read on; anything else is not passed over in silence."""

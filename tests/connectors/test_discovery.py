@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from pii_guard import connectors
+from pii_guard import connectors, scan
 from pii_guard.connectors import OutOfScope, Source
 from pii_guard.errors import ReadError, TargetError
 from pii_guard.model import NotExamined
@@ -227,3 +227,24 @@ def test_connectors_are_loaded_when_needed() -> None:
         "pii_guard.connectors.delimited",
         "pii_guard.connectors.ndjson",
     }
+
+
+@pytest.mark.parametrize("name", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("file", "text", "format"),
+    [
+        ("a.csv", "이름,phone\n홍길동,010-1234-5678\n", "csv"),
+        ("export", "이름,phone\n홍길동,010-1234-5678\n", "csv"),
+        ("a.ndjson", '{"이름": "홍길동", "phone": "010-1234-5678"}\n', "ndjson"),
+        ("a.json", '{"이름": "홍길동", "phone": "010-1234-5678"}\n', "ndjson"),
+        ("a.log", "2026-01-02 INFO 연락처 010-1234-5678\n", "text"),
+        ("a.sql", "INSERT INTO t VALUES ('010-1234-5678');\n", "text"),
+    ],
+)
+def test_text_in_utf16(tmp_path: Path, name: str, file: str, text: str, format: str) -> None:
+    """Excel's "Unicode text" and what PowerShell writes are read like any other text, with a byte order mark or not."""
+    (tmp_path / file).write_bytes(text.encode(name))
+    assert connectors.open(str(tmp_path / file)).format == format
+    report = scan(str(tmp_path / file))
+    assert report.complete
+    assert "kr_phone_mobile" in {finding.kind for _, finding in report.findings}

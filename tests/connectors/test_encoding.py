@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import random
+import struct
 from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pii_guard.connectors import encoding
-from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
+from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary, wide_encoding
 
 
 def decoded(data: bytes, block: int = 64) -> tuple[str, Utf8Blocks]:
@@ -70,7 +73,7 @@ def test_bad_bytes_are_replaced_and_counted() -> None:
 @given(st.binary(max_size=200), st.integers(1, 64))
 def test_ascii_digits_and_line_feeds_survive_anything(data: bytes, block: int) -> None:
     """Whatever else the bytes are, every digit, line feed, comma and quote comes out, in order."""
-    if data.startswith(tuple(encoding.BYTE_ORDER_MARKS)):
+    if wide_encoding(data):
         return
     kept = b'0123456789\n\r,"\0'
     text, _ = decoded(data, block)
@@ -85,6 +88,50 @@ def test_wide_encodings() -> None:
     assert decoded(b"\xfe\xff" + text.encode("utf-16-be"))[0] == text
     read, blocks = decoded(text.encode("utf-16")[:-1])
     assert (read, blocks.replaced) == (text[:-1] + "\ufffd", 1)
+
+
+NARROW = [
+    "이름,전화\n홍길동,010-1234-5678\n김철수,02-123-4567\n",
+    "고객님의 주문이 접수되었습니다. 감사합니다.\n",
+    "id;name\r\n1;John Doe\r\n",
+    '{"이름": "홍길동"}\n' * 3,
+    "姓名,電話\n王小明,02-1234-5678\n",
+    "2026-01-02 10:11:12 ERROR 로그인 실패 user=hong\n" * 300,
+]
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", NARROW)
+def test_utf16_without_a_mark(text: str, name: str) -> None:
+    """It is told by the zeros of its ASCII characters, and by the first of them alone."""
+    data = text.encode(name)
+    assert wide_encoding(data) == name
+    assert decoded(data, 8192)[0] == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *[
+            text.encode(encoding)
+            for text in NARROW
+            for encoding in ("utf-8", "cp949", "utf-32-le")[: 3 if "王" not in text else 1]
+        ],
+        b"name,phone\n\0\0x,010-1234-5678\n\0\n" * 9,
+        b"".join(f"{number:<20}\0".encode() for number in range(500)),
+        b"a\0record\0with\0zeros\0between\0fields\n" * 30,
+        bytes(range(256)) * 16,
+        b"\1\0\2\0\3\0\xff\0" * 500,
+        struct.pack("<500h", *range(500)),
+        struct.pack(">500i", *range(500)),
+        random.Random(1).randbytes(8192),  # noqa: S311 - noise, not a secret
+        b"a\0",
+        b"",
+    ],
+)
+def test_what_is_not_utf16(data: bytes) -> None:
+    """Other encodings, records that zeros divide or fill, numbers and noise."""
+    assert wide_encoding(data) is None
 
 
 def test_mark_is_dropped() -> None:

@@ -46,7 +46,7 @@ def test_types(made: Made) -> None:
                 "f": "2.5",
                 "day": "0000-00-00",
                 "at": "1990-01-02 03:04:05",
-                "j": f'{{"p": "{PHONE}"}}',
+                "j": {"p": PHONE},
                 "b": b"\xff0",
                 "e": "기쁨",
                 "k": "홍길동",
@@ -76,6 +76,15 @@ def test_history_is_read(made: Made) -> None:
     assert rows(made.url) == {"t": [{"phone": PHONE}]}
 
 
+def test_invisible_columns_are_read(made: Made) -> None:
+    """`SELECT *` leaves them out; they hold data like any other."""
+    made.execute(
+        "CREATE TABLE t (n int, `ph``one %s` varchar(20) INVISIBLE)",
+        f"INSERT INTO t (n, `ph``one %s`) VALUES (1, '{PHONE}')",
+    )
+    assert rows(made.url) == {"t": [{"n": "1", "ph`one %s": PHONE}]}
+
+
 def test_rights_and_views_that_break(made: Made) -> None:
     """What the account may not read, and views of what is gone, are named; all else is read."""
     role, name = f"test_{secrets.token_hex(6)}", made.url.rpartition("/")[2]
@@ -86,12 +95,26 @@ def test_rights_and_views_that_break(made: Made) -> None:
         f"CREATE USER {role}@'%' IDENTIFIED BY '{SECRET}'",
         f"GRANT SELECT ON {name}.a TO {role}@'%'",
         f"GRANT INSERT ON {name}.b TO {role}@'%'",
+        f"CREATE TABLE c AS SELECT '{PHONE}' AS phone, 1 AS secret, 2 AS n",
+        f"CREATE TABLE d AS SELECT '{PHONE}' AS phone, 1 AS secret, 2 AS n",
+        f"GRANT SELECT (phone, n) ON {name}.c TO {role}@'%'",
+        f"GRANT SELECT (phone), INSERT (secret, n) ON {name}.d TO {role}@'%'",
     )
     try:
         url = made.url.replace("root@", f"{role}:{SECRET}@")
         report = scan(url)
-        assert reasons(report) == ["table b: permission denied"]
-        assert [field.field.table for field, _ in report.findings] == ["a"]
+        assert reasons(report) == [
+            "table b: permission denied",
+            "table c: permission denied for its other columns, whose names this account may not see",
+            "table d: permission denied for its columns secret, n",
+        ]
+        assert [field.field.table for field, _ in report.findings] == ["a", "c", "d"]
+        assert [f"{field.field.table}.{field.field.path}" for field in report.fields] == [
+            "a.phone",
+            "c.phone",
+            "c.n",
+            "d.phone",
+        ]
         done = run("scan", made.url.replace("root@", f"{role}@"), env={"MYSQL_PWD": SECRET})
         assert "table b: permission denied" in done.stdout
         for wrong in (f"{role}:{SECRET}x@", f"{role}@", f"{role}:x/{SECRET}@", f"nobody:{SECRET}@"):
@@ -132,6 +155,14 @@ def test_a_lost_connection(made: Made) -> None:
     assert reasons(report) == ["table a: the connection was lost"]
     assert 0 < report.coverage.rows < 40_001
     assert {finding.kind for _, finding in report.findings} == {"kr_phone_mobile", "email"}
+
+
+def test_no_such_database(made: Made) -> None:
+    """A name that the server does not know is said in one line."""
+    done = run("scan", f"{made.url}_missing")
+    assert done.code == 3
+    assert "not examined: " in done.stdout
+    assert "the server has no database of this name" in done.stdout
 
 
 def test_options() -> None:

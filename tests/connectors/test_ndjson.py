@@ -14,7 +14,7 @@ from unittest import mock
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pii_guard import connectors
@@ -22,6 +22,7 @@ from pii_guard.connectors import encoding, ndjson
 from pii_guard.connectors import objects as json_objects
 from pii_guard.connectors.base import UNPARSED
 from pii_guard.connectors.ndjson import NdjsonTable
+from pii_guard.connectors.ndjson_arrow import read_block
 from pii_guard.connectors.objects import MAX_DEPTH, MAX_FIELDS
 from pii_guard.connectors.resource import LocalFile
 from pii_guard.errors import ReadError, UsageError
@@ -267,3 +268,93 @@ def test_what_was_handed_out_is_freed(tmp_path: Path) -> None:
         assert not [chunk for chunk in chunks if chunk() is not None]
     finally:
         gc.enable()
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([2**63 - 1, 2**63, -(2**63), 2**70]),
+    st.sampled_from(["", "홍길동", "010-0000-0001", "2020-01-01 00:00:00", '"', "\ud83d", "\0", "1"]),
+    st.floats(allow_nan=False, width=16),
+    st.lists(st.sampled_from(["x", None, 1]), max_size=2),
+    st.dictionaries(st.sampled_from("xy"), st.sampled_from(["x", None, 1, "010-0000-0001"]), max_size=2),
+)
+USUAL = st.fixed_dictionaries(
+    {"a": st.sampled_from(["x", "홍길동"]), "n": st.integers(-9, 9), "o": st.just({"x": "y", "l": ["z"]})}
+)
+LINES = st.one_of(
+    st.fixed_dictionaries({}, optional=dict.fromkeys("abno", VALUES)).map(json.dumps),
+    USUAL.map(json.dumps),
+    USUAL.map(lambda row: json.dumps(row, ensure_ascii=False, separators=(",", ":"))),
+    st.sampled_from(
+        [
+            '{"a":"x"} {"a":"y"}',
+            '{"a":',
+            '"x"}',
+            "{",
+            "}",
+            "",
+            " ",
+            "[]",
+            "{}",
+            '{"a":"1","a":"2"}',
+            ' {"a":"x"}',
+            '{"a":"x"} ',
+            '{"n":1.0}',
+            '{"n":-0}',
+            '{"o":[{}',
+            "{}]}",
+            '{"a":"x","n":1,"o":{"x":"y","l":["z"],"l":[]}}',
+            '{"a":NaN}',
+        ],
+    ),
+)
+
+
+def shape(kind: Any) -> Any:
+    """A type without the order of the fields in it."""
+    if isinstance(kind, pa.StructType):
+        return {field.name: shape(field.type) for field in kind}
+    return [shape(kind.value_type)] if isinstance(kind, pa.ListType) else str(kind)
+
+
+@settings(max_examples=300)
+@given(st.lists(USUAL.map(json.dumps), max_size=3), st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n"]))
+def test_pyarrow_and_python_agree(folder: Path, first: list[str], rest: list[str], eol: str) -> None:
+    """Where pyarrow does not refuse a block, Python makes the same of it: the same rows, columns and types."""
+    path = folder / "either.ndjson"
+    path.write_bytes(eol.join([*first, *rest]).encode())
+    table = NdjsonTable(LocalFile(path))
+
+    def compared(data: bytes, schema: pa.Schema) -> pa.RecordBatch | None:
+        fast = read_block(data, schema)
+        if fast is not None:
+            fast.validate(full=True)
+            (chunk,) = ndjson._chunks(data, True, 0)
+            (slow,) = NdjsonTable(LocalFile(path)).chunk_batches(chunk)
+            assert fast.to_pylist() == slow.to_pylist()
+            assert {field.name: shape(field.type) for field in fast.schema} == {
+                field.name: shape(field.type) for field in slow.schema
+            }
+        return fast
+
+    with (
+        mock.patch.object(ndjson, "_FIRST", 2),
+        mock.patch.object(encoding, "BLOCK", 200),
+        mock.patch.object(ndjson, "read_block", compared),
+    ):
+        rows = sum(batch.num_rows for batch in table.batches())
+    assert rows == sum(bool(line.strip()) for line in [*first, *rest])
+
+
+def test_pyarrow_reads_what_is_of_one_shape(tmp_path: Path) -> None:
+    """That is, it is asked at all, and does not refuse."""
+    path = tmp_path / "a.ndjson"
+    row = {"name": "홍길동", "at": "2026-01-01T00:00:00Z", "n": 9007199254740993, "ok": True, "tags": ["x"]}
+    row["who"] = {"phone": "010-0000-0001"}
+    path.write_text((json.dumps(row, ensure_ascii=False) + "\n") * 2000, encoding="utf-8")
+    with mock.patch.object(ndjson, "_decoded", side_effect=ndjson._decoded) as decoded:
+        rows = [row for batch in NdjsonTable(LocalFile(path)).batches() for row in batch.to_pylist()]
+    assert rows == [row] * 2000
+    assert decoded.call_count == ndjson._FIRST

@@ -1,9 +1,11 @@
-"""Object stores by URL: a local S3 server, and fsspec's file system in memory."""
+"""Object stores by URL: local servers of S3 and of Google Cloud Storage, and fsspec's file system in memory."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,38 @@ def s3() -> Iterator[str]:
         server.stop()
 
 
+_GCS = """
+import sys
+from gcp_storage_emulator.server import create_server
+server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="shop")
+server.start()
+print(server._api._httpd.server_address[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def gs() -> Iterator[str]:
+    """What follows the `?` of a URL of a bucket named `shop` on a local server of Google Cloud Storage.
+
+    It has a process of its own: pyarrow waits for it without letting other threads run.
+    """
+    command = [sys.executable, "-c", _GCS]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        options = f"scheme=http&endpoint_override=127.0.0.1%3A{int(server.stdout.readline())}&retry_limit_seconds=5"
+        store, _ = fs.FileSystem.from_uri(f"gs://anonymous@shop/?{options}")
+        for path, content in files().items():
+            with store.open_output_stream(f"shop/{path}", compression=None) as file:
+                file.write(content)
+        yield options
+        server.stdin.close()
+
+
 @pytest.fixture
 def memory() -> Iterator[str]:
     store = fsspec.filesystem("memory")
@@ -80,16 +114,18 @@ def memory() -> Iterator[str]:
 
 @pytest.fixture
 def url(request: pytest.FixtureRequest) -> str:
-    """The root of either store, with credentials."""
+    """The root of a store, with credentials where it takes any."""
     if request.param == "memory":
         return str(request.getfixturevalue("memory")) + "/{}"
+    if request.param == "gs":
+        return f"gs://anonymous@shop/{{}}?{request.getfixturevalue('gs')}"
     return f"s3://key:{quote(SECRET, safe='')}@shop/{{}}?{request.getfixturevalue('s3')}"
 
 
-both = pytest.mark.parametrize("url", ["s3", "memory"], indirect=True)
+every = pytest.mark.parametrize("url", ["s3", "gs", "memory"], indirect=True)
 
 
-@both
+@every
 def test_a_folder_is_scanned_like_one_on_disk(url: str, tmp_path: Path) -> None:
     """The same findings as of the same files in a directory; nothing of the credentials anywhere."""
     for path, content in files().items():
@@ -111,7 +147,7 @@ def test_a_folder_is_scanned_like_one_on_disk(url: str, tmp_path: Path) -> None:
     assert quote(SECRET, safe="") not in str(remote)
 
 
-@both
+@every
 def test_one_file_and_a_pipeline(url: str) -> None:
     """A file opens, compressed or in need of seeking, and its rows can be read again."""
     for path, rows in (("data/customers.csv", 2), ("data/big.csv.gz", 2), ("data/sub/t.parquet", 9)):
@@ -134,7 +170,7 @@ def test_parts_of_a_table() -> None:
     assert report.coverage.rows == 4
 
 
-@both
+@every
 def test_exclude(url: str) -> None:
     """Patterns are held against the path below the target."""
     found = connectors.discover(url.format("data"), exclude=["old/*", "*.zip"])
@@ -142,7 +178,7 @@ def test_exclude(url: str) -> None:
     assert names == ["big.csv.gz", "customers.csv", "t.parquet"]
 
 
-@both
+@every
 def test_what_is_not_there(url: str) -> None:
     """A missing file is one line without credentials; a directory is no file."""
     with pytest.raises(TargetError, match="no such file or directory") as caught:
@@ -158,10 +194,17 @@ def test_a_bucket_that_is_not_there(s3: str) -> None:
         connectors.discover(f"s3://key:secret@none/data?{s3}")
 
 
-def test_a_store_that_is_not_there() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:secret@shop/data?scheme=http&endpoint_override=127.0.0.1%3A9&region=us-east-1",
+        "gs://anonymous@shop/data?scheme=http&endpoint_override=127.0.0.1%3A9",
+    ],
+)
+def test_a_store_that_is_not_there(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said by its code, not by its message; nothing is waited for longer than asked."""
-    url = "s3://key:secret@shop/data?scheme=http&endpoint_override=127.0.0.1%3A9&region=us-east-1"
-    with pytest.raises(ReadError, match=r"^s3://shop/data: ") as caught:
+    monkeypatch.setattr(remote, "_RETRY_SECONDS", 1)
+    with pytest.raises(ReadError, match=r"^(s3|gs)://shop/data: the store (said|did not answer)") as caught:
         connectors.discover(url)
     assert "secret" not in str(caught.value)
 
@@ -169,7 +212,10 @@ def test_a_store_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nosuch://bucket/a.csv", "nosuch://: no connector for this scheme"),
+        (
+            "nosuch://bucket/a.csv",
+            "nosuch://: no connector for this scheme; known are postgresql, .*, s3",
+        ),
         ("s3://bucket/a.csv?nosuch=option", "is no URL of a file or directory that pyarrow reads"),
     ],
 )

@@ -26,8 +26,8 @@ def lines(eol: str = "\n") -> bytes:
     return f"id,phone{eol}".encode() + b"".join(f"{n},010-{n % 10_000:04}-0001{eol}".encode() for n in range(ROWS))
 
 
-def report(path: Path, share: float) -> ScanReport:
-    return scan_targets([str(path)], detectors=select(), reading=Reading(sample=Sample(share)))
+def report(path: Path, share: float = 1.0, rows: int | None = None) -> ScanReport:
+    return scan_targets([str(path)], detectors=select(), reading=Reading(sample=Sample(share, rows)))
 
 
 @given(
@@ -60,7 +60,11 @@ def test_blocks_of_text(tmp_path: Path, name: str) -> None:
     assert 0.4 < found.coverage.unread / path.stat().st_size < 0.8
     assert found.coverage.bound == pytest.approx(3 / found.coverage.rows)
     assert found.complete
+    (sample,) = found.samples
+    assert (sample.rows, sample.by_row) == (found.coverage.rows, False)
+    assert 0.95 * ROWS < sample.estimated < 1.05 * ROWS
     assert report(path, 0.25) == found
+    assert report(path, rows=ROWS // 4).coverage.rows == found.coverage.rows
     assert report(path, 1).coverage.rows == scan_targets([str(path)], detectors=select()).coverage.rows
     assert report(path, 1).coverage.sampled == 0
 
@@ -73,6 +77,8 @@ def test_row_groups(tmp_path: Path) -> None:
     assert found.coverage.rows == 300
     assert found.coverage.unread == path.stat().st_size * 700 // 1_000
     assert found.coverage.bound == 0.01
+    assert [(sample.rows, sample.estimated, sample.drawn) for sample in found.samples] == [(300, 1_000, "row groups")]
+    assert report(path, rows=300) == found
 
 
 def test_small_files_other_formats_and_archives_are_read_in_full(tmp_path: Path) -> None:
@@ -100,8 +106,23 @@ def test_the_command_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(lines())
     shown = run("scan", "a.csv", "--sample", "10%", cwd=tmp_path)
     assert shown.code == 0
-    assert "a sample: of 1 table a part was read" in shown.stdout
+    assert "a sample: a.csv: a: " in shown.stdout
+    assert "(blocks of lines); what was not found may be in up to 0.00" in shown.stdout
+    assert "% of them (95 %, if rows are spread evenly)" in shown.stdout
     assert '"sampled": 1' in run("scan", "a.csv", "--sample", "10%", "--format", "json", cwd=tmp_path).stdout
-    for wrong in ("10", "0%", "101%", "x%"):
+    csv = run("scan", "a.csv", "--sample", "10%", "--format", "csv", cwd=tmp_path).stdout
+    assert '"sample","a.csv","a"' in csv
+    for wrong in ("0", "-1", "1.5", "0%", "101%", "x%", ""):
         refused = run("scan", "a.csv", "--sample", wrong, cwd=tmp_path)
-        assert (refused.code, "is no percentage above 0, such as 5%" in refused.stderr) == (2, True)
+        assert (refused.code, "is no number of rows and no percentage above 0" in refused.stderr) == (2, True)
+    whole = run("scan", "a.csv", "--sample", "1000000", cwd=tmp_path).stdout
+    assert ("200,000 rows" in whole, "a sample" in whole) == (True, False)
+
+
+def test_many_samples(tmp_path: Path) -> None:
+    """The last lines name ten; all are in the report."""
+    for number in range(12):
+        pq.write_table(pa.table({"n": range(100)}), tmp_path / f"{number}.parquet", row_group_size=10)
+    shown = run("scan", ".", "--sample", "10", cwd=tmp_path).stdout
+    assert shown.count("a sample: ") == 11
+    assert "a sample: of 2 other tables a part was read too (--format json names them)" in shown

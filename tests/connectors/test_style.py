@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,8 @@ import pytest
 
 from pii_guard import connectors
 from pii_guard.connectors.base import Table
+from pii_guard.connectors.resource import LocalFile
+from pii_guard.connectors.style import Style
 from pii_guard.errors import UsageError
 
 ROWS = '"이름"{0}"전화"{1}"홍길동"{0}"010-0000-0001"{1}"김, ""영""\n희"{0}""{1}'
@@ -21,7 +24,7 @@ def only(path: Path) -> Table:
     return table
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("eol", ["\n", "\r\n"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_rows_keep_delimiter_encoding_and_line_ends(tmp_path: Path, encoding: str, eol: str, delimiter: str) -> None:
@@ -43,6 +46,17 @@ def test_objects_keep_encoding_and_line_ends(tmp_path: Path, encoding: str, eol:
     assert target.read_bytes() == source.read_bytes()
 
 
+def test_a_file_is_not_read_once_more_for_its_encoding(tmp_path: Path) -> None:
+    """Objects are read twice for their rows, and that tells it."""
+    (tmp_path / "a.ndjson").write_bytes('{"이름":"홍길동"}\n'.encode("cp949"))
+    table = only(tmp_path / "a.ndjson")
+    rows = table.reader()
+    with mock.patch.object(LocalFile, "open", autospec=True, side_effect=LocalFile.open) as opened:
+        assert table.style().encoding == "cp949"
+    assert opened.call_count == 1  # for its line ends
+    assert rows.read_all().num_rows == 1
+
+
 @pytest.mark.parametrize("codec", ["snappy", "gzip", "zstd", "brotli", "lz4", "none"])
 def test_parquet_keeps_the_codec_of_each_column(tmp_path: Path, codec: str) -> None:
     """Nested columns, and the metadata of schema and fields, too."""
@@ -62,6 +76,32 @@ def test_parquet_keeps_the_codec_of_each_column(tmp_path: Path, codec: str) -> N
 
     assert codecs_of(target) == codecs_of(source)
     assert pq.read_table(target).equals(pq.read_table(source), check_metadata=True)
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".feather", ".arrows"])
+@pytest.mark.parametrize("codec", ["lz4", "zstd", None])
+def test_arrow_keeps_its_compression(tmp_path: Path, suffix: str, codec: str | None) -> None:
+    """That of a file or stream, with dictionaries in front of its batches or not."""
+    text = pa.array(["홍길동 010-0000-0001"] * 50_000)
+    rows = pa.table({"a": text, "b": text.dictionary_encode()})
+    source, target = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    make = pa.ipc.new_stream if suffix == ".arrows" else pa.ipc.new_file
+    with make(source, rows.schema, options=options) as writer:
+        writer.write_table(rows)
+    table = only(source)
+    assert table.style().compression == (codec or "none")
+    connectors.write(table.reader(), str(target), style=table.style())
+    assert only(target).style() == table.style()
+    assert target.stat().st_size == pytest.approx(source.stat().st_size, rel=0.1)
+    assert only(target).reader().read_all().equals(rows)
+
+
+def test_arrow_without_batches_has_no_compression_of_its_own(tmp_path: Path) -> None:
+    """What has no rows is written like any new file."""
+    pa.ipc.new_file(tmp_path / "a.arrow", pa.schema([("a", pa.string())])).close()
+    (tmp_path / "b.arrow").write_bytes(b"")
+    assert only(tmp_path / "a.arrow").style() == only(tmp_path / "b.arrow").style() == Style()
 
 
 def test_what_an_encoding_does_not_have_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -10,9 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pii_guard.connectors import encoding, lines
+from pii_guard.connectors.base import Reading
 from pii_guard.connectors.lines import line_array, line_arrays, windows
 from pii_guard.connectors.resource import LocalFile
+from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.text import COLUMN, TextTable
+from pii_guard.detectors import select
+from pii_guard.model import KindTally
+from pii_guard.scanner import scan_targets
 
 
 def text_lines(table: TextTable) -> list[str]:
@@ -80,3 +86,40 @@ def test_ends(tmp_path: Path, data: str) -> None:
     path = tmp_path / "t.txt"
     path.write_text(data)
     assert text_lines(TextTable(LocalFile(path, "t.txt"))) == data.removesuffix("\n").split("\n")
+
+
+def lines_of(path: Path, **options: Any) -> dict[str, tuple[int, ...]]:
+    report = scan_targets([str(path)], detectors=select(), **options)
+    return {finding.kind: finding.lines for _, finding in report.findings}
+
+
+@pytest.mark.parametrize("eol", ["\n", "\r\n"])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_findings_tell_their_first_lines(tmp_path: Path, eol: str, repeated: bool) -> None:
+    """Three of a kind at most, blank lines count, across batches and whether or not values repeat."""
+    lines = ["ok" if repeated else f"{number} ok" for number in range(200_000)]
+    lines[4] = ""
+    for number in (70_001, 7, 199_999, 150_000):
+        lines[number - 1] = "연락처 010-1234-5678"
+    lines[8] = "hong@example.com"
+    (tmp_path / "a.log").write_bytes(eol.join(lines).encode())
+    assert lines_of(tmp_path / "a.log") == {"kr_phone_mobile": (7, 70_001, 150_000), "email": (9,)}
+
+
+def test_lines_are_told_up_to_one_that_is_cut(tmp_path: Path) -> None:
+    """Behind a line that is cut the number is not known, nor is it in a sample, or where rows are no lines."""
+    phone, long = "010-1234-5678", "x" * (3 << 20)
+    (tmp_path / "a.txt").write_text(f"\n{phone}\n" + "y\n" * 5_000_000 + f"{long}\n{phone}\n", encoding="utf-8")
+    assert lines_of(tmp_path / "a.txt") == {"kr_phone_mobile": (2,)}
+    (tmp_path / "b.txt").write_text(f"{long}\n{phone}\n", encoding="utf-8")
+    assert lines_of(tmp_path / "b.txt") == {"kr_phone_mobile": ()}
+    assert set(lines_of(tmp_path / "a.txt", reading=Reading(sample=Sample(0.5))).values()) <= {()}
+    (tmp_path / "c.csv").write_text(f"phone\n{phone}\n", encoding="utf-8")
+    assert lines_of(tmp_path / "c.csv") == {"kr_phone_mobile": ()}
+
+
+@given(*[st.lists(st.integers(1, 9), max_size=3, unique=True).map(sorted).map(tuple)] * 3)
+def test_first_lines_add_up(one: tuple[int, ...], two: tuple[int, ...], three: tuple[int, ...]) -> None:
+    """In any order and any grouping: the first of all."""
+    a, b, c = (KindTally(lines=lines) for lines in (one, two, three))
+    assert ((a + b) + c).lines == (a + (b + c)).lines == (c + (b + a)).lines == tuple(sorted({*one, *two, *three})[:3])

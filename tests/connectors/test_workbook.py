@@ -16,9 +16,9 @@ import pytest
 import xlwt
 from openpyxl.comments import Comment
 from packing import zipped
-from workbooks import locked, ods
+from workbooks import binary_comments, locked, notes, ods
 
-from pii_guard import connectors
+from pii_guard import connectors, scan
 from pii_guard.connectors import Source
 from pii_guard.connectors.workbook import ABOVE, COMMENTS
 from pii_guard.errors import PiiGuardError, ReadError
@@ -120,6 +120,60 @@ def test_old_excel_and_opendocument(tmp_path: Path) -> None:
         assert [table.name for table in found.tables()] == ["고객", "둘째"]
 
 
+def noted(path: Path, *records: bytes) -> None:
+    """An .xls file with a sheet for each of `records`, which stand behind its cells."""
+    book = xlwt.Workbook(encoding="utf-8")
+    for number, added in enumerate(records):
+        sheet = book.add_sheet(f"s{number}")
+        for column, (name, value) in enumerate(zip(HEADER, ROW, strict=True)):
+            sheet.write(0, column, name)
+            sheet.write(1, column, value)
+        written = sheet.get_biff_data
+        sheet.get_biff_data = lambda written=written, added=added: written()[:-4] + added + written()[-4:]
+    book.save(str(path))
+
+
+LONG = "가나다라마바사아자차 " * 900 + PHONE
+
+
+def test_comments_of_old_excel(tmp_path: Path) -> None:
+    """Comments of every sheet, also one that goes over several records; hidden ones are read like others."""
+    noted(tmp_path / "a.xls", notes([f"전화 {PHONE}", LONG]), b"", notes(["둘째 시트"]))
+    found = content(tmp_path / "a.xls")
+    assert found.pop(COMMENTS) == [{"comment": text} for text in (f"전화 {PHONE}", LONG, "둘째 시트")]
+    assert found == {name: [dict(zip(HEADER, ROW, strict=True))] for name in ("s0", "s1", "s2")}
+
+
+def test_comments_of_old_excel_that_are_damaged(tmp_path: Path) -> None:
+    """They are named, and the sheets are examined all the same."""
+    noted(tmp_path / "a.xls", notes([f"전화 {PHONE}"]).replace(b"\x3c\0", b"\x3d\0"))
+    report = scan(str(tmp_path / "a.xls"))
+    assert [item.reason for item in report.not_examined] == ["its comments could not be read"]
+    assert [finding.kind for _, finding in report.findings] == ["person_name_ko", "kr_phone_mobile"]
+
+
+def test_comments_of_opendocument(tmp_path: Path) -> None:
+    """A line a paragraph, blanks that are elements are blanks, and the cell does not take its comment for its value."""
+    annotation = "<dc:creator>김</dc:creator><text:p>전화<text:s/>010-<text:span>1234-5678</text:span></text:p>"
+    annotation += "<text:p>둘</text:p>"
+    (tmp_path / "a.ods").write_bytes(ods({"고객": [HEADER, ROW]}, annotation))
+    found = content(tmp_path / "a.ods")
+    assert found[COMMENTS] == [{"comment": f"전화 {PHONE}\n둘"}]
+    assert found["고객"] == [dict(zip(HEADER, ROW, strict=True))]
+
+
+def test_comments_of_binary_workbooks(tmp_path: Path) -> None:
+    """Those of .xlsb are records; what is cut off is named."""
+    xlsx(tmp_path / "a.xlsx", s=[HEADER, ROW])  # the rest of an .xlsb file may be XML too
+    for name, cut in ("b.xlsb", None), ("c.xlsb", -30):
+        with zipfile.ZipFile(tmp_path / "a.xlsx") as source, zipfile.ZipFile(tmp_path / name, "w") as target:
+            for info in source.infolist():
+                target.writestr(info, source.read(info))
+            target.writestr("xl/comments1.bin", binary_comments([f"전화 {PHONE}", LONG])[:cut])
+    assert content(tmp_path / "b.xlsb")[COMMENTS] == [{"comment": f"전화 {PHONE}"}, {"comment": LONG}]
+    assert reason(tmp_path / "c.xlsb") == "its comments could not be read"
+
+
 def reason(path: Path) -> str:
     with pytest.raises(ReadError) as caught:
         content(path)
@@ -169,7 +223,7 @@ def test_damage(tmp_path: Path) -> None:
             except PiiGuardError as error:  # a zip archive that has lost its workbook is an archive
                 reasons.add(str(error).partition(": ")[2])
     assert len(reasons) >= 3
-    assert not [text for text in reasons if not re.search("damaged|document|archive|larger", text)]
+    assert not [text for text in reasons if not re.search("damaged|document|archive|larger|comments", text)]
 
 
 def test_entities_are_not_expanded(tmp_path: Path) -> None:
@@ -183,7 +237,7 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_bytes(
         zipped([(name, laughs if name.startswith("xl/comments") else part) for name, part in parts])
     )
-    assert reason(tmp_path / "a.xlsx") == "a damaged or truncated workbook"
+    assert reason(tmp_path / "a.xlsx") == "its comments could not be read"
 
 
 def test_no_process_is_left(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -27,9 +27,24 @@ from adbc_driver_postgresql import dbapi
 from pii_guard import connectors
 from pii_guard.connectors import Source
 from pii_guard.connectors.selection import Selection
+from pii_guard.detectors import select
 from pii_guard.model import ScanReport
+from pii_guard.scanner import scan_targets
 
-__all__ = ["CASES", "PHONE", "POSTGRESQL", "Case", "Made", "mariadb", "postgresql", "reasons", "rows"]
+__all__ = [
+    "CASES",
+    "PHONE",
+    "POSTGRESQL",
+    "Case",
+    "Made",
+    "absent",
+    "mariadb",
+    "opened",
+    "postgresql",
+    "reasons",
+    "rows",
+    "scanned",
+]
 
 POSTGRESQL = os.environ.get("PII_GUARD_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 MARIADB = os.environ.get("PII_GUARD_TEST_MARIADB", "mysql://root@127.0.0.1:3306")
@@ -50,6 +65,8 @@ class Made:
     """What makes the server look how large a table is."""
     text: str = "text"
     """The type of any text."""
+    json: str = "json"
+    """The type of JSON; empty where there is none."""
 
     def name(self, text: str) -> str:
         return self.quote + text.replace(self.quote, self.quote * 2) + self.quote
@@ -71,8 +88,17 @@ class Made:
 
 def rows(url: str, selection: Selection | None = None) -> dict[str, list[dict[str, Any]]]:
     """Table -> its rows."""
+    tables = opened(url, selection).tables()
+    return {table.name: [row for batch in table.batches() for row in batch.to_pylist()] for table in tables}
+
+
+def opened(url: str, selection: Selection | None = None) -> Source:
     (source,) = (item for item in connectors.discover(url, selection=selection) if isinstance(item, Source))
-    return {table.name: [row for batch in table.batches() for row in batch.to_pylist()] for table in source.tables()}
+    return source
+
+
+def scanned(url: str, **options: Any) -> ScanReport:
+    return scan_targets([url], detectors=select(), **options)
 
 
 def reasons(report: ScanReport) -> list[str]:
@@ -93,7 +119,7 @@ class Case:
     make: Maker
 
 
-def absent(name: str) -> None:
+def absent(name: str) -> NoReturn:
     """Skip the test for want of a server, or fail it where PII_GUARD_REQUIRE names the server."""
     if name in REQUIRED:
         pytest.fail(f"no {name} server answers, and PII_GUARD_REQUIRE names it")
@@ -199,7 +225,7 @@ def by_sqlalchemy(tmp_path: Path) -> Iterator[Made]:
         "[sqlalchemy.dialects]\nlite = sqlalchemy.dialects.sqlite.pysqlite:SQLiteDialect_pysqlite\n"
     )
     with sqlite(tmp_path) as made, mock.patch.object(sys, "path", [*sys.path, str(installed.parent)]):
-        yield replace(made, url=made.url.replace("sqlite://", "lite://"))
+        yield replace(made, url=made.url.replace("sqlite://", "lite://"), json="")
 
 
 CASES = (

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-SUITES = {"randomized": 1, "deterministic": 2}
+SUITES = {"randomized": 1, "deterministic": 2, "bound": 3}
 
 
 def lengths_and(*items: bytes) -> bytes:
@@ -42,11 +42,12 @@ def header_of(suite: int, key_id: bytes) -> bytes:
     return start + bytes([crc8(start)])
 
 
-def made(data_key: bytes, key_id: bytes, field: str, mode: str, nonce: bytes, value: bytes) -> str:
-    """The token as the format says it."""
+def made(data_key: bytes, key_id: bytes, field: str, mode: str, nonce: bytes, value: bytes, *row: bytes) -> str:
+    """The token as the format says it; `row`: the values of the key of its row, of a bound one."""
     header = header_of(SUITES[mode], key_id)
     context = lengths_and(b"pii-guard", b"1", field.encode())
-    sealed = AESSIV(derived(data_key, b"siv", key_id, field, 64)).encrypt(nonce + padded(value), [context, header])
+    associated = [context, header, lengths_and(*row)] if mode == "bound" else [context, header]
+    sealed = AESSIV(derived(data_key, b"siv", key_id, field, 64)).encrypt(nonce + padded(value), associated)
     mac = CMAC(AES(derived(data_key, b"marker", key_id, field, 32)))
     mac.update(context + header + sealed)
     text = base64.urlsafe_b64encode(header + sealed + mac.finalize()[:6]).decode()
@@ -54,8 +55,10 @@ def made(data_key: bytes, key_id: bytes, field: str, mode: str, nonce: bytes, va
     return text
 
 
-def opened(token: str, data_key: bytes, key_id: bytes, field: str) -> bytes:
+def opened(token: str, data_key: bytes, key_id: bytes, field: str, *row: bytes) -> bytes:
     """Nonce and padded value of a token, by the reference cipher alone."""
     raw = base64.urlsafe_b64decode(token)
     context = lengths_and(b"pii-guard", b"1", field.encode())
-    return AESSIV(derived(data_key, b"siv", key_id, field, 64)).decrypt(raw[9:-6], [context, raw[:9]])
+    return AESSIV(derived(data_key, b"siv", key_id, field, 64)).decrypt(
+        raw[9:-6], [context, raw[:9], *([lengths_and(*row)] if row else [])]
+    )

@@ -1,4 +1,5 @@
-"""Workbooks that no library at hand writes: OpenDocument, and the container of an encrypted Excel file."""
+"""Workbooks that no library at hand writes: OpenDocument, comments of .xls and .xlsb, and the container of an encrypted
+Excel file."""
 
 from __future__ import annotations
 
@@ -8,19 +9,22 @@ import zipfile
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-__all__ = ["locked", "ods"]
+__all__ = ["binary_comments", "locked", "notes", "ods"]
 
-_NAMES = ("office", "table", "text", "manifest")
+_NAMES = ("office", "table", "text", "manifest", "dc")
 _SPACES = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in _NAMES)
 _TYPE = "application/vnd.oasis.opendocument.spreadsheet"
 
 
-def ods(sheets: dict[str, Sequence[Sequence[str]]]) -> bytes:
-    """An OpenDocument spreadsheet of text cells."""
+def ods(sheets: dict[str, Sequence[Sequence[str]]], annotation: str = "") -> bytes:
+    """An OpenDocument spreadsheet of text cells; `annotation` is XML that stands in a last cell of the last sheet."""
     tables = "".join(
         f'<table:table table:name="{escape(name)}">{"".join(map(_row, rows))}</table:table>'
         for name, rows in sheets.items()
     )
+    if annotation:
+        cell = f"<table:table-cell><office:annotation>{annotation}</office:annotation></table:table-cell>"
+        tables = tables.removesuffix("</table:table>") + f"<table:table-row>{cell}</table:table-row></table:table>"
     body = f"<office:body><office:spreadsheet>{tables}</office:spreadsheet></office:body>"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -39,6 +43,45 @@ def _row(cells: Sequence[str]) -> str:
     texts = (f"<text:p>{escape(cell)}</text:p>" for cell in cells)
     shown = (f'<table:table-cell office:value-type="string">{text}</table:table-cell>' for text in texts)
     return f"<table:table-row>{''.join(shown)}</table:table-row>"
+
+
+def notes(texts: Sequence[str]) -> bytes:
+    """The records of a sheet of an .xls file (MS-XLS 2.4.181, 2.4.329, 2.4.179) that make comments in its first row."""
+
+    def record(kind: int, data: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(data)) + data
+
+    data = b""
+    for number, text in enumerate(texts, 1):
+        encoded = text.encode("utf-16-le")
+        common = struct.pack("<HHHHH12x", 0x15, 18, 0x19, number, 0x4011)
+        data += record(0x5D, common + struct.pack("<HH22x", 0x0D, 22) + bytes(4))
+        data += record(0x1B6, struct.pack("<HH6xHHI", 0x212, 0, len(text), 16, 0))
+        for start in range(0, len(encoded), 8000):
+            data += record(0x3C, b"\1" + encoded[start : start + 8000])
+        data += record(0x3C, struct.pack("<HHIHHI", 0, 0, 0, len(text), 0, 0))
+        author = "작성자"
+        data += record(
+            0x1C, struct.pack("<HHHHHB", 0, number, 0, number, len(author), 1) + author.encode("utf-16-le") + b"\0"
+        )
+    return data
+
+
+def binary_comments(texts: Sequence[str]) -> bytes:
+    """`xl/comments1.bin` of an .xlsb file (MS-XLSB 2.1.7.8) with these comments, and records around them."""
+
+    def record(kind: int, data: bytes = b"") -> bytes:
+        size = len(data)
+        length = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])
+        return bytes([kind & 0x7F | 0x80, kind >> 7]) + length + data
+
+    author = "작성자".encode("utf-16-le")
+    data = record(628) + record(630) + record(632, struct.pack("<I", len(author) // 2) + author) + record(631)
+    data += record(633)
+    for text in texts:
+        encoded = text.encode("utf-16-le")
+        data += record(635, bytes(36)) + record(637, struct.pack("<BI", 0, len(encoded) // 2) + encoded) + record(636)
+    return data + record(634) + record(629)
 
 
 def locked(*streams: str) -> bytes:
