@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pii_guard.engine.verdict import ENCRYPTED
 from pii_guard.model import Confidence, FieldReport, Finding, ScanReport, Tag
-from pii_guard.policy.models import Policy
+from pii_guard.policy.models import FieldRule, Policy
 from pii_guard.tags import logical_field
 
 __all__ = ["assign"]
@@ -26,6 +26,11 @@ def assign(report: ScanReport, policy: Policy, known: Mapping[str, Tag]) -> dict
     tags = {}
     for name, same in reports.items():
         governed = policy.rule_for(name) is not None
+        carried = next((field.tag for field in same if field.tag and field.is_index), None)
+        if carried is not None or all(field.is_index for field in same):  # by form: whatever rule its name falls under
+            if carried is not None:
+                tags[name] = carried
+            continue
         before = _joined(known.get(name), next((_carried(field, governed) for field in same if field.tag), None))
         tag = _decide(name, policy, before, [finding for field in same for finding in field.findings])
         if tag is not None:
@@ -40,7 +45,8 @@ def _carried(field: FieldReport, governed: bool) -> Tag | None:
     """
     if field.tag is None or field.tally.tokens:
         return field.tag
-    return replace(field.tag, field=None if governed else field.tag.field, key_id=None, type=None, reason=None)
+    inside = field.tag.key_id if field.tag.protection == "encrypt-spans" else None  # tokens in texts, if they verify
+    return replace(field.tag, field=None if governed else field.tag.field, key_id=inside, type=None, reason=None)
 
 
 def _joined(stated: Tag | None, carried: Tag | None) -> Tag | None:
@@ -52,16 +58,18 @@ def _joined(stated: Tag | None, carried: Tag | None) -> Tag | None:
         field=carried.field or stated.field,
         key_id=carried.key_id or stated.key_id,
         type=carried.type or stated.type,
+        bind_row=carried.bind_row or stated.bind_row,
     )
 
 
 def _decide(name: str, policy: Policy, before: Tag | None, findings: Iterable[Finding]) -> Tag | None:
     """The tag of the field `name`, or None where nothing calls for one."""
     tag = before or Tag()
-    logical = tag.field or name  # values once protected keep the name that their key is bound to
     found = [finding for finding in findings if finding.personal and finding.confidence >= Confidence.LIKELY]
-    rules = [rule for rule in (policy.rule_for(name), policy.rule_for(logical)) if rule is not None]
-    rule = next((rule for rule in rules if rule.protection == "encrypt"), rules[0] if rules else None)
+    rules = [rule for rule in (policy.rule_for(name), policy.rule_for(tag.field or name)) if rule is not None]
+    rule = next((rule for rule in rules if rule.protection != "none"), rules[0] if rules else None)
+    # values once protected keep the name that their key is bound to
+    logical = (rule.joins if rule and not tag.key_id else None) or tag.field or name
     if before is None and rule is None and not found:
         return None
     named = [finding for finding in found if finding.kind != ENCRYPTED]  # that names no kind of data
@@ -76,6 +84,16 @@ def _decide(name: str, policy: Policy, before: Tag | None, findings: Iterable[Fi
         purposes=rule.purposes or tag.purposes,
         retention=retention,
         basis=policy.retention[retention].basis if retention in policy.retention else tag.basis,
-        protection=rule.protection,
+        protection=policy.protection_of(rule, rule.kind or tag.kind),
+        mode=rule.mode if rule.mode == "deterministic" else None,
+        index=_bits(rule, tag),
+        bind_row=rule.bind_row,
         reason=rule.reason,
     )
+
+
+def _bits(rule: FieldRule, tag: Tag) -> str | None:
+    """The bits of the blind index: as stated, else as before, since values are found by as many as they were given."""
+    if rule.index is True:
+        return tag.index or "auto"
+    return str(rule.index) if rule.index else None

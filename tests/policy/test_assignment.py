@@ -145,3 +145,37 @@ def test_one_tag_for_a_table_in_several_sources() -> None:
     )
     for order in (fields, fields[::-1]):
         assert assign(ScanReport(fields=order), policy(), {}) == {"customers.x": Tag("customers.x", "credit_card")}
+
+
+@pytest.mark.parametrize(
+    ("rule", "protection"),
+    [
+        ({}, "mask"),
+        ({"protection": "encrypt"}, "encrypt"),
+        ({"protection": "drop"}, "drop"),
+        ({"index": 8}, "encrypt"),
+        ({"kind": "email"}, "encrypt"),
+    ],
+)
+def test_kind_says_what_protects_it_where_the_rule_does_not(rule: dict[str, Any], protection: str) -> None:
+    """A rule that names a protection, or what only encryption has, wins over that of the kind."""
+    document = {
+        "version": 1,
+        "purposes": {"delivery": {"title": "Delivery"}},
+        "retention": {"contract": {"period": "P5Y"}},
+        "protection": {"kr_phone_mobile": "mask"},
+        "fields": [{**RULE, **rule}],
+    }
+    report = ScanReport(fields=(field("phone", finding("kr_phone_mobile")),))
+    (tag,) = assign(report, parse(document, "policy"), {}).values()
+    assert tag.protection == protection
+
+
+def test_pack_of_korean_law_hashes_passwords() -> None:
+    document = {"version": 1, "extends": ["korea"], "fields": [{"match": "customers.*"}]}
+    report = ScanReport(fields=(field("pw", finding("password")), field("email", finding("email"))))
+    tags = assign(report, parse(document, "policy"), {})
+    assert {name: tag.protection for name, tag in tags.items()} == {
+        "customers.pw": "password",
+        "customers.email": "encrypt",
+    }

@@ -125,7 +125,8 @@ def test_all_mistakes_at_once() -> None:
         'retention.contract.period: must be an ISO 8601 duration in whole numbers, such as "P5Y", "P6M" or "P90D"',
         'fields[1].purposes[0]: unknown purpose "delivry"; did you mean "delivery"?',
         'fields[1].retention: unknown retention class "contrct"; did you mean "contract"?',
-        "fields[1].protection: must be 'encrypt' or 'none'",
+        "fields[1].protection: must be 'encrypt', 'encrypt-spans', 'hmac', 'password', 'mask', 'redact', 'drop' "
+        "or 'none'",
         "fields[2].match: is missing",
         'fields[2].purposes: must be a list, such as ["..."]',
         "fields[3].match[1]: must be text in quotes",
@@ -171,7 +172,7 @@ def test_newer_version_is_the_only_complaint() -> None:
     assert problems({"version": 2, "unheard": 1}) == ("version: 2 is newer than this pii-guard reads (1)",)
 
 
-parts = st.tuples(*[st.none() | st.integers(0, 9999)] * 6)
+parts = st.tuples(*[st.none() | st.integers(0, most) for most in (900, 900, 900, 9999, 9999, 9999)])
 
 
 @given(parts)
