@@ -4,109 +4,102 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from pii_guard.engine.protection import GUESSABLE, is_digest
+from pii_guard.check.lawful import (
+    Breach,
+    against_declarations,
+    against_duties,
+    contradicted,
+    holds_passwords,
+    one_way,
+    receiver_items,
+    told_apart,
+)
+from pii_guard.check.results import CheckResult, Violation, by_place
+from pii_guard.check.tokens import against_tokens
+from pii_guard.check.upkeep import against_law, lost_tags, suppressed
+from pii_guard.connectors.database_url import database_of
+from pii_guard.engine.protection import GUESSABLE, HMAC, is_digest, is_hash
 from pii_guard.engine.verdict import ENCRYPTED
-from pii_guard.model import Confidence, FieldPath, FieldReport, Finding, Protection, ScanReport, Tag
-from pii_guard.scanner import joined as joined_reports
+from pii_guard.errors import UsageError
+from pii_guard.model import Confidence, FieldReport, Finding, Kind, NotExamined, Protection, ScanReport, Tag
 from pii_guard.tags import did_you_mean, logical_field, place_text
 
 if TYPE_CHECKING:  # a check without a policy needs no pydantic
     from pii_guard.policy import Policy
 
-__all__ = ["CheckResult", "Violation", "check", "exit_code", "joined"]
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One rule that one field breaks. Never a value, not even a masked one."""
-
-    rule: str
-    """A key of `pii_guard.check.RULES`."""
-    source: str
-    field: FieldPath | None
-    """None where it is the source as a whole."""
-    message: str
-    """What was found, in one line."""
-    mend: str
-    """What to do, in one line: the command to run or the TOML to add."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What a check says. Both lists are sorted by source, field and rule; only violations fail a build."""
-
-    violations: tuple[Violation, ...]
-    warnings: tuple[Violation, ...]
-    report: ScanReport
+__all__ = [
+    "advised_rule",
+    "check",
+    "stated_tag",
+    "unexamined",
+    "unknown_names",
+]
 
 
 def check(
-    report: ScanReport, policy: Policy | None, tags: Mapping[str, Tag], *, today: date | None = None
+    report: ScanReport,
+    policy: Policy | None,
+    tags: Mapping[str, Tag],
+    *,
+    today: date | None = None,
+    fail_on: Confidence = Confidence.LIKELY,
+    recipient: str | None = None,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> CheckResult:
     """Hold every field of `report` against the rules, without the findings that `policy` suppresses `today`.
 
     `tags` are those of the sidecar file, by `TABLE.PATH`. The tag that a field carries itself comes first, then the one
     in `tags`; what it leaves open is filled from the policy's rule for the field, and where either asks for encryption,
-    encryption it is.
+    encryption it is. Findings below `fail_on` are warnings. `recipient`, an id of the policy, is who is to be given the
+    data. `kinds`: those that the scan looked for. Raises UsageError for a recipient that the policy does not have.
     """
-    violations, warnings = [], []
+    violations: list[Violation] = []
+    warnings: list[Violation] = []
+    if recipient is not None:
+        if policy is None:
+            raise UsageError("--recipient needs a policy that says what the recipient may be given")
+        receiver_items(policy, recipient)
     if policy is not None:
-        report, doubts = _suppressed(report, policy, today or date.today())
+        report, doubts = suppressed(report, policy, today or date.today())
         warnings += doubts
+        violations += against_law(policy)
     for field in report.fields:
-        tag = _tag(field, policy, tags)
-        broken = [*_in_the_clear(field, tag), *_undeclared(field, tag, policy)]
+        tag = stated_tag(field, policy, tags)
+        sure = _personal(field, fail_on)
+        broken = [*_unprotected(field, tag, policy, sure), *_undeclared(field, tag, policy, sure)]
+        broken += _told(field, against_tokens(field.tally))
+        if policy is not None:
+            broken += _told(field, against_duties(tag, sure, policy))
+            broken += _told(field, against_declarations(tag, sure, policy, recipient))
+        warnings += _told(field, told_apart(field, tag, kinds or {}))
+        warnings += _told(field, contradicted(tag, sure))
         violations += broken
-        if not any(violation.rule == "PG001" for violation in broken):
-            warnings += list(_suspected(field, tag))
+        if not any(violation.rule in ("PG001", "PG030") for violation in broken):
+            warnings += list(_suspected(field, tag, sure))
         if field.tally.idle:
             message = f"comments `pii-guard: allow[...]` that allow nothing: {field.tally.idle}"
             mend = "give each a kind that its line holds, and a reason; or take it out"
             warnings.append(_violation("PG013", field, message, mend))
+    warnings += lost_tags(report, tags)
     for item in report.not_examined:
-        mend = "make it readable, or take it out of the targets, and check again"
-        warnings.append(Violation("PG010", item.source, None, f"not examined: {item.reason}", mend))
-    return CheckResult(tuple(sorted(violations, key=_order)), tuple(sorted(warnings, key=_order)), report)
+        warnings.append(unexamined(item))
+    return CheckResult(tuple(sorted(violations, key=by_place)), tuple(sorted(warnings, key=by_place)), report)
 
 
-def _suppressed(report: ScanReport, policy: Policy, today: date) -> tuple[ScanReport, list[Violation]]:
-    """The report without what is suppressed, and warnings of suppressions that no longer hold or match nothing."""
-    from pii_guard.policy.suppression import expired, suppress, unused
-
-    report = suppress(report, policy, today)
-    doubts = [
-        _violation(
-            "PG011",
-            field,
-            f"its suppression has expired on {rule.expires.isoformat()}",
-            "see whether its reason still holds; then set a later day, or take it out of pii-guard.toml",
-        )
-        for field in report.fields
-        for rule in expired(field, policy, today)
-    ]
-    for rule in unused(report, policy):
-        names = ", ".join(_toml(pattern) for pattern in rule.match)
-        message = f"the suppression of {names} matches no finding"
-        doubts.append(Violation("PG012", POLICY_FILE, None, message, "correct it, or take it out of the policy"))
-    return report, doubts
+def unexamined(item: NotExamined) -> Violation:
+    """The warning of what was tried and could not be read."""
+    mend = "make it readable, or take it out of the targets, and check again"
+    return Violation("PG010", item.source, None, f"not examined: {item.reason}", mend)
 
 
-def exit_code(result: CheckResult) -> int:
-    """1 with violations; else 3 where something could not be read; else 0."""
-    return 1 if result.violations else 0 if result.report.complete else 3
-
-
-def _order(violation: Violation) -> tuple[str, ...]:
-    field = violation.field
-    return (violation.source, *((field.table, field.path) if field else ("", "")), violation.rule, violation.message)
-
-
-def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> Tag:
+def stated_tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> Tag:
     """What is stated about `field`; its member `field` is always set."""
     name = logical_field(field.field)
     carried = field.tag
@@ -115,12 +108,13 @@ def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> 
     tag = carried or tags.get(name) or Tag()
     tag = replace(tag, field=tag.field or name)
     rules = [rule for rule in (policy.rule_for(name), policy.rule_for(tag.field or name)) if rule] if policy else []
-    rule = next((rule for rule in rules if rule.protection == "encrypt"), rules[0] if rules else None)
-    if rule is None:
+    rule = next((rule for rule in rules if rule.protection != "none"), rules[0] if rules else None)
+    if rule is None or field.is_index:
         return tag
-    # Encryption wins: data must not excuse itself by its own tag. `none` without a reason states nothing.
-    if tag.protection == "none" and (tag.reason is None or rule.protection == "encrypt"):
-        tag = replace(tag, protection=rule.protection, reason=rule.reason)
+    # The rule wins: data must not excuse itself by its own tag. `none` without a reason states nothing.
+    protection = policy.protection_of(rule, rule.kind or tag.kind) if policy else rule.protection
+    if protection not in ("none", tag.protection) or (tag.protection == "none" and tag.reason is None):
+        tag = replace(tag, protection=protection, reason=rule.reason)
     return replace(
         tag,
         kind=tag.kind or rule.kind,
@@ -129,72 +123,111 @@ def _tag(field: FieldReport, policy: Policy | None, tags: Mapping[str, Tag]) -> 
     )
 
 
-POLICY_FILE = "pii-guard.toml"
-SURE = (Confidence.LIKELY, Confidence.CERTAIN)
+def _personal(field: FieldReport, least: Confidence) -> list[Finding]:
+    return [finding for finding in field.findings if finding.personal and finding.confidence >= least]
 
 
-def _personal(field: FieldReport, confidences: tuple[Confidence, ...]) -> list[Finding]:
-    return [finding for finding in field.findings if finding.personal and finding.confidence in confidences]
-
-
-def _plain(field: FieldReport, confidences: tuple[Confidence, ...]) -> list[Finding]:
+def _plain(findings: Iterable[Finding]) -> list[Finding]:
     return [
         finding
-        for finding in _personal(field, confidences)
+        for finding in findings
         if finding.protection in (Protection.PLAIN, Protection.MIXED) and finding.kind != ENCRYPTED
     ]
 
 
-def _exempt(tag: Tag) -> bool:
-    return tag.protection == "none" and tag.reason is not None
+def _told(field: FieldReport, breaches: Iterable[Breach]) -> Iterator[Violation]:
+    for breach in breaches:
+        yield _violation(breach.rule, field, breach.message, breach.mend, breach.kinds)
 
 
-def _in_the_clear(field: FieldReport, tag: Tag) -> Iterator[Violation]:
-    found = _plain(field, SURE)
+def _unprotected(field: FieldReport, tag: Tag, policy: Policy | None, sure: Sequence[Finding]) -> Iterator[Violation]:
+    if holds_passwords(tag, sure):
+        return _told(field, one_way(field, tag, policy))
+    return _in_the_clear(field, tag, _plain(sure))
+
+
+def _in_the_clear(field: FieldReport, tag: Tag, found: Sequence[Finding]) -> Iterator[Violation]:
     foreign = field.tally.states.get(Protection.ENCRYPTED, 0)
     encrypted = field.tally.tokens + foreign
     examined, plain = field.tally.examined, field.tally.examined - encrypted
     half_done = encrypted > 0 and plain > 0  # a column with ciphertext in it was meant to be encrypted
-    declared = tag.protection == "encrypt" and plain > 0
-    if _exempt(tag) or not (found or half_done or declared):
+    left, wanted = _not_done(field, tag)
+    if tag.exempt or not (found or half_done or left):
         return
     words = []
-    if half_done or (declared and not found):
+    if half_done:
         words.append(f"{plain} of {examined} values are not {'encrypted' if foreign else 'tokens'}")
+    elif left and not found:
+        words.append(f"{left} of {examined} values are not {wanted}")
     words += [
         f"{finding.kind} in the clear ({finding.confidence}, {finding.hits} of {finding.examined} values)"
         for finding in found
     ]
     if field.in_lines:
         mend = "take the values out, or allow one in its line by a comment `pii-guard: allow[KIND] REASON`"
-        yield _violation("PG001", field, "; ".join(words), mend)
+        yield _violation("PG001", field, "; ".join(words), mend, _kinds(found))
         return
-    steps = [] if tag.protection == "encrypt" else [_rule_to_add(tag)]
+    steps = [advised_rule(tag)] if tag.protection == "none" else []
     if len(field.segments) > 1:
         steps.append("flatten the table (fields inside lists or objects are not encrypted in place)")
-    steps.append(_protecting(field.field.source))
+    steps.append(_protecting(field, tag))
     mend = ", then ".join(steps)
-    yield _violation("PG001", field, "; ".join(words), mend)
+    yield _violation("PG001", field, "; ".join(words), mend, _kinds(found))
 
 
-def _protecting(source: str) -> str:
-    """How the values of a source are encrypted: `protect` copies files."""
-    if "://" in source:
-        return "encrypt the values where they are written (pii_guard.Guard), or export the table and protect the file"
+def _not_done(field: FieldReport, tag: Tag) -> tuple[int, str]:
+    """How many values are not in the state that the field is declared to be in, and what that is called."""
+    tally = field.tally
+    foreign = tally.states.get(Protection.ENCRYPTED, 0)
+    done, wanted = {
+        "encrypt": (tally.tokens + foreign, "encrypted" if foreign else "tokens"),
+        "hmac": (tally.protected.get(HMAC, 0), "pseudonyms"),
+        "password": (sum(count for state, count in tally.protected.items() if is_hash(state)), "hashed"),
+        "redact": (tally.states.get(Protection.MASKED, 0), "redacted"),
+        "drop": (0, "left out"),
+    }.get(tag.protection, (tally.examined, ""))
+    return tally.examined - done, wanted
+
+
+DATABASES = (".db", ".sqlite", ".sqlite3")
+"""Suffixes of files that hold tables."""
+LIVE = ("postgresql", "mysql", "sqlite")
+"""Databases in which columns are encrypted where they are (docs/in-place.md)."""
+
+
+def _protecting(field: FieldReport, tag: Tag) -> str:
+    """The command that encrypts the values of a field, or where to begin if there is none."""
+    source, table = field.field.source, shlex.quote(field.field.table)
     if "!/" in source:
         return "unpack the archive and run `pii-guard protect FILE --to TARGET`"
-    return f"run `pii-guard protect {shlex.quote(source)} --to TARGET`"
+    file = PurePosixPath(source).suffix in DATABASES and "://" not in source
+    url = f"sqlite:///{quote(source, safe='/')}" if file else source
+    database = database_of(url)
+    if database is None:
+        return f"run `pii-guard protect {shlex.quote(source)} --to TARGET`"
+    command = f"pii-guard protect {shlex.quote(url)}"
+    plain = tag.protection in ("encrypt", "none") and tag.mode != "deterministic" and tag.index is None
+    if database.id in LIVE and plain and len(field.segments) == 1:
+        return f"run `{command} --in-place --table {table} --column {shlex.quote(field.segments[0])}`"
+    return f"run `{command} --table {table} --to TARGET` and take the plain table away"
 
 
-def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None) -> Iterator[Violation]:
-    if not (_personal(field, SURE) or tag.protection == "encrypt" or tag.kind):
+def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None, sure: Sequence[Finding]) -> Iterator[Violation]:
+    if tag.protection in ("redact", "drop"):  # nothing of it is to be kept
         return
+    if not (sure or tag.keyed or tag.kind):
+        return
+    kinds = _kinds(sure)
     if not tag.purposes:
-        yield _violation("PG002", field, "nothing says why it is kept (purposes)", _rule_to_add(tag))
+        yield _violation("PG002", field, "nothing says why it is kept (purposes)", advised_rule(tag), kinds)
     if not tag.retention:
-        yield _violation("PG003", field, "nothing says how long it is kept (retention class)", _rule_to_add(tag))
-    if policy is None:
-        return
+        yield _violation("PG003", field, "nothing says how long it is kept (retention class)", advised_rule(tag), kinds)
+    if policy is not None:
+        yield from unknown_names(field, tag, policy)
+
+
+def unknown_names(field: FieldReport, tag: Tag, policy: Policy) -> Iterator[Violation]:
+    """The purposes and the retention class of `tag` that `policy` does not declare."""
     for purpose in tag.purposes:
         if purpose not in policy.purposes:
             yield _unknown("PG004", field, "purpose", purpose, "purposes", 'title = "..."', policy.purposes)
@@ -204,21 +237,20 @@ def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None) -> Iterator
         )
 
 
-def _suspected(field: FieldReport, tag: Tag) -> Iterator[Violation]:
-    if _exempt(tag):
+def _suspected(field: FieldReport, tag: Tag, sure: Sequence[Finding]) -> Iterator[Violation]:
+    if tag.exempt:
         return
-    for finding in _personal(field, SURE):
+    for finding in sure:
         if finding.protection is Protection.HASHED and finding.kind in GUESSABLE and _digests(field):
             message = (
                 f"{finding.kind} as unsalted digests ({_digests(field)} of {finding.examined} values): reversible, all "
                 "such values can be tried"
             )
-            yield _violation(
-                "PG001", field, message, f"encrypt the values instead of hashing them: {_rule_to_add(tag)}"
-            )
-    for finding in _plain(field, (Confidence.POSSIBLE,)):
-        message = f"may hold {finding.kind} (possible, {finding.hits} of {finding.examined} values)"
-        yield _violation("PG001", field, message, f"if it does, {_rule_to_add(tag)}")
+            mend = f"encrypt the values instead of hashing them: {advised_rule(tag)}"
+            yield _violation("PG006", field, message, mend, [finding.kind])
+    for finding in _plain(finding for finding in _personal(field, Confidence.POSSIBLE) if finding not in sure):
+        message = f"may hold {finding.kind} ({finding.confidence}, {finding.hits} of {finding.examined} values)"
+        yield _violation("PG001", field, message, f"if it does, {advised_rule(tag)}", [finding.kind])
 
 
 def _digests(field: FieldReport) -> int:
@@ -233,11 +265,16 @@ def _unknown(
     return _violation(rule, field, message, mend)
 
 
-def _violation(rule: str, field: FieldReport, message: str, mend: str) -> Violation:
-    return Violation(rule, field.field.source, field.field, message, mend)
+def _violation(rule: str, field: FieldReport, message: str, mend: str, kinds: Iterable[str] = ()) -> Violation:
+    return Violation(rule, field.field.source, field.field, message, mend, tuple(sorted(kinds)))
 
 
-def _rule_to_add(tag: Tag) -> str:
+def _kinds(findings: Iterable[Finding]) -> set[str]:
+    return {finding.kind for finding in findings}
+
+
+def advised_rule(tag: Tag) -> str:
+    """The TOML to add, in words, for a field of which `tag` says all that is known."""
     return (
         f"add to pii-guard.toml a table [[fields]] with the lines match = {_toml(tag.field or '')}, "
         'purposes = ["..."] and retention = "..."'
@@ -246,13 +283,3 @@ def _rule_to_add(tag: Tag) -> str:
 
 def _toml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def joined(results: Iterable[CheckResult]) -> CheckResult:
-    """Several checks in one: of targets that have policies of their own."""
-    parts = tuple(results)
-    return CheckResult(
-        tuple(sorted((item for part in parts for item in part.violations), key=_order)),
-        tuple(sorted((item for part in parts for item in part.warnings), key=_order)),
-        joined_reports(part.report for part in parts),
-    )

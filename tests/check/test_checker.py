@@ -9,6 +9,7 @@ import pytest
 
 from pii_guard.check import RULES, CheckResult, Violation, check, exit_code
 from pii_guard.engine.verdict import ENCRYPTED, MASKED_VALUE
+from pii_guard.errors import UsageError
 from pii_guard.model import (
     Confidence,
     FieldPath,
@@ -215,7 +216,7 @@ def test_digests_of_guessable_values_are_a_warning() -> None:
     assert rules(result.violations) == ["PG002", "PG003"]
     (warning,) = result.warnings
     assert (warning.rule, warning.message) == (
-        "PG001",
+        "PG006",
         "kr_phone_mobile as unsalted digests (9 of 10 values): reversible, all such values can be tried",
     )
     assert "encrypt the values instead" in warning.mend
@@ -292,14 +293,118 @@ def test_assigned_tags_satisfy_the_check() -> None:
     ("source", "advice"),
     [
         ("a b.csv", "run `pii-guard protect 'a b.csv' --to TARGET`"),
-        ("postgresql://host/db", "encrypt the values where they are written (pii_guard.Guard)"),
-        ("s3://bucket/a.csv", "export the table and protect the file"),
+        ("postgresql://host/db", "protect postgresql://host/db --in-place --table customers --column phone`"),
+        ("sqlite:///a.db", "run `pii-guard protect sqlite:///a.db --in-place --table customers --column phone`"),
+        ("my data/a#.db", "protect sqlite:///my%20data/a%23.db --in-place --table customers --column phone`"),
+        ("/srv/a.db", "run `pii-guard protect sqlite:////srv/a.db --in-place --table customers --column phone`"),
+        ("duckdb:///a.duckdb", "run `pii-guard protect duckdb:///a.duckdb --table customers --to TARGET`"),
+        ("s3://bucket/a.csv", "run `pii-guard protect s3://bucket/a.csv --to TARGET`"),
         ("a.zip!/b.csv", "unpack the archive and run `pii-guard protect FILE --to TARGET`"),
     ],
 )
 def test_the_advice_can_be_followed(source: str, advice: str) -> None:
-    """`protect` copies files: what is none is not named to it."""
+    """Each kind of source has the command that takes it; columns of live tables are encrypted where they are."""
     found = field(found=Confidence.CERTAIN)
     placed = replace(found, field=replace(found.field, source=source))
     (violation,) = check(ScanReport(fields=(placed,)), policy(RULE), {}).violations
     assert advice in violation.mend
+
+
+def test_confidence_that_fails_can_be_chosen() -> None:
+    """What is below it is a warning, and what is not, a violation."""
+    for found in Confidence:
+        for least in Confidence:
+            result = check(
+                ScanReport(fields=(field(found=found, tag=replace(FULL, protection="none")),)), None, {}, fail_on=least
+            )
+            in_the_clear = ["PG001"] * (found >= least)
+            assert rules(result.violations) == in_the_clear
+            assert rules(result.warnings) == ["PG001"] * (found < least)
+
+
+def test_passwords_are_no_data_to_encrypt() -> None:
+    """A field of passwords breaks PG030 in place of PG001; hashed ones break neither."""
+    plain = replace(field(), findings=(Finding("password", Confidence.LIKELY, True, 10, 10, Protection.PLAIN),))
+    assert rules(run(plain).violations) == ["PG002", "PG003", "PG030"]
+    tagged = field(tokens=10, tag=replace(FULL, kind="password"))
+    assert rules(run(tagged).violations) == ["PG030"]
+    hashed = field(protected={"hashed/argon2": 10}, tag=replace(FULL, kind="password"))
+    assert rules(run(hashed).violations) == []
+
+
+def test_recipient_needs_a_policy_that_has_it() -> None:
+    with pytest.raises(UsageError, match="needs a policy"):
+        check(ScanReport(), None, {}, recipient="parcels")
+    with pytest.raises(UsageError, match="no recipient or processor"):
+        check(ScanReport(), policy(), {}, recipient="parcels")
+
+
+@pytest.mark.parametrize(
+    ("match", "idle"),
+    [
+        ("customers.phone", False),
+        ("customers.*", False),
+        ("*.phone", False),
+        ("customers.fone", True),
+        ("*.fone", True),
+        ("orders.fone", False),
+        ("phone", False),
+    ],
+)
+def test_rules_that_decide_for_nothing_are_said(match: str, idle: bool) -> None:
+    """A rule of a table that was read and of none of its fields; those of other tables may have a use elsewhere."""
+    own = policy({"match": match, "purposes": ["delivery"], "retention": "contract"})
+    result = run(field(tokens=10, tag=FULL), policy=own)
+    assert [warning.rule for warning in result.warnings] == ["PG037"] * idle
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        ({"period": "P3Y", "statute": "kr-ecommerce-contract", "separate": True}, ["PG103"]),
+        ({"period": "P5Y", "statute": "kr-ecommerce-contract", "separate": True}, []),
+        ({"period": "P6M", "statute": "kr-network-identity"}, ["PG102"]),
+        ({"period": "P5Y"}, []),
+    ],
+)
+def test_periods_of_the_policy_are_held_against_the_law(members: dict[str, Any], found: list[str]) -> None:
+    """A build fails on a period that a law does not allow, whatever data it checks; other defects are for validate."""
+    document = {"version": 1, "extends": ["korea"], "retention": {"contract": members}}
+    result = check(ScanReport(), parse(document, "policy"), {})
+    assert rules(result.violations) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("customers.phone", False),
+        ("customers.fax", True),
+        ("orders.fax", False),
+        ("customers.address", False),
+        ("customers.old", False),
+        ("customersphone", False),
+    ],
+)
+def test_tags_of_fields_that_are_no_more_are_said(name: str, lost: bool) -> None:
+    """Of tables that were read whole; what nests is there by its parts, and what was dropped is not missed."""
+    nested = replace(field("address.city"), segments=("address", "city"))
+    tag = (
+        Tag(name, protection="drop")
+        if name == "customers.old"
+        else Tag(name, "kr_phone_mobile", ("delivery",), "contract")
+    )
+    result = run(field(tokens=10, tag=FULL), nested, policy=policy(RULE), tags={name: tag})
+    found = [(item.rule, item.field and item.field.path) for item in result.warnings]
+    assert (("PG036", name.partition(".")[2]) in found) == lost
+    broken = replace(
+        ScanReport(fields=(field(tokens=10, tag=FULL),)), not_examined=(NotExamined("customers.csv", "cut off"),)
+    )
+    assert "PG036" not in rules(check(broken, policy(RULE), {name: tag}).warnings)
+
+
+@pytest.mark.parametrize(("kind", "said"), [("email", True), ("kr_phone_mobile", False), (None, False)])
+def test_kind_that_the_values_contradict_is_said(kind: str | None, said: bool) -> None:
+    """A stated kind is held against what is found; where nothing is found, as in tokens, it stands."""
+    tag = replace(FULL, kind=kind)
+    assert ("PG040" in rules(run(field(found=Confidence.LIKELY, tag=tag)).warnings)) == said
+    assert "PG040" not in rules(run(field(tokens=10, tag=tag)).warnings)

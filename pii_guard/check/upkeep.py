@@ -1,0 +1,90 @@
+"""What a policy and a sidecar file hold that the data does not need, or not any more, or that no law allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pii_guard.check.results import Violation
+from pii_guard.model import FieldPath, ScanReport, Tag
+from pii_guard.naming import safe_text
+from pii_guard.policy.finding import POLICY_NAME
+from pii_guard.tags import logical_field
+
+if TYPE_CHECKING:
+    from pii_guard.policy import Policy
+
+__all__ = ["against_law", "idle_rules", "lost_tags", "suppressed"]
+
+
+def suppressed(report: ScanReport, policy: Policy, today: date) -> tuple[ScanReport, list[Violation]]:
+    """The report without what is suppressed, and warnings of suppressions that no longer hold or match nothing."""
+    from pii_guard.policy.suppression import expired, suppress, unused
+
+    report = suppress(report, policy, today)
+    doubts = [
+        Violation(
+            "PG011",
+            field.field.source,
+            field.field,
+            f"its suppression has expired on {rule.expires.isoformat()}",
+            "see whether its reason still holds; then set a later day, or take it out of pii-guard.toml",
+        )
+        for field in report.fields
+        for rule in expired(field, policy, today)
+    ]
+    doubts += idle_rules(report, policy)
+    for rule in unused(report, policy):
+        names = ", ".join(json.dumps(pattern, ensure_ascii=False) for pattern in rule.match)
+        message = f"the suppression of {names} matches no finding"
+        doubts.append(Violation("PG012", POLICY_NAME, None, message, "correct it, or take it out of the policy"))
+    return report, doubts
+
+
+PERIODS = ("PG102", "PG103", "PG104")
+
+
+def against_law(policy: Policy) -> Iterator[Violation]:
+    """Retention classes that no law keeps, or that end before or after it says. `policy validate` looks for more."""
+    from pii_guard.policy.review import review
+
+    for defect in review(policy):
+        if defect.rule in PERIODS:
+            yield Violation(defect.rule, POLICY_NAME, None, f"{defect.place}: {defect.message}", defect.mend)
+
+
+def idle_rules(report: ScanReport, policy: Policy) -> Iterator[Violation]:
+    """Field rules that could be of a table which was read, and decide for none of its fields."""
+    from pii_guard.policy.models import pattern_matches
+
+    tables = {field.field.table for field in report.fields}
+    for rule in policy.unmatched(logical_field(field.field) for field in report.fields):
+        heads = [pattern[:end] for pattern in rule.match for end in _dots(pattern)]
+        if any(pattern_matches(head, table) for head in heads for table in tables):
+            names = ", ".join(json.dumps(pattern, ensure_ascii=False) for pattern in rule.match)
+            message = f"the rule of {names} decides for no field of what was read"
+            yield Violation("PG037", POLICY_NAME, None, message, "correct its pattern, or take it out of the policy")
+
+
+def lost_tags(report: ScanReport, tags: Mapping[str, Tag]) -> Iterator[Violation]:
+    """Tags of the sidecar whose table was read whole, and has no such field."""
+    broken = {item.source for item in report.not_examined}
+    parts = {(sample.source, sample.table) for sample in report.samples}
+    places = {(field.field.source, field.field.table) for field in report.fields}
+    there = {logical_field(field.field) for field in report.fields}
+    for source, table in sorted(places):
+        if source in broken or (source, table) in parts:
+            continue
+        for name in sorted(name for name, tag in tags.items() if tag.protection != "drop"):
+            inside = name.removeprefix(f"{table}.")
+            nested = any(other.startswith((f"{name}.", f"{name}[")) for other in there)
+            if inside != name and name not in there and not nested:
+                message = "has a tag, and what was read has no such field"
+                mend = "take its tag out of pii-guard.tags.toml, or give it to the field's new name"
+                yield Violation("PG036", source, FieldPath(source, table, safe_text(inside)), message, mend)
+
+
+def _dots(pattern: str) -> Iterator[int]:
+    return (place for place, char in enumerate(pattern) if char == ".")

@@ -1,0 +1,130 @@
+"""Columns as SQLAlchemy writes them in Python (`Column("phone", String(20))`), read from the syntax tree alone."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+from pii_guard.static.schema import Column, Spot, Type, table_name
+
+__all__ = ["called", "column_of", "keyword", "parsed", "table_of", "text_of", "type_of", "type_of_annotation"]
+
+_TEXT = {
+    "String",
+    "Unicode",
+    "VARCHAR",
+    "NVARCHAR",
+    "CHAR",
+    "NCHAR",
+    "Text",
+    "UnicodeText",
+    "TEXT",
+    "CLOB",
+    "CITEXT",
+    "str",
+}
+_BINARY = {"LargeBinary", "BINARY", "VARBINARY", "BLOB", "BYTEA", "bytes"}
+_NUMBER = {
+    *("Integer", "BigInteger", "SmallInteger", "INTEGER", "BIGINT", "SMALLINT", "Numeric", "NUMERIC", "DECIMAL"),
+    *("Float", "Double", "FLOAT", "REAL", "DOUBLE", "int", "float", "Decimal"),
+}
+_TIME = {"Date", "DateTime", "Time", "Interval", "TIMESTAMP", "DATE", "DATETIME", "TIME", "date", "datetime", "time"}
+_BOOL = {"Boolean", "BOOLEAN", "bool"}
+_OTHER = {"UUID", "Uuid", "Enum", "ENUM", "INET", "CIDR", "MACADDR"}
+_FAMILIES = {
+    **dict.fromkeys(_TEXT, "text"),
+    **dict.fromkeys(_BINARY, "binary"),
+    **dict.fromkeys(_NUMBER, "number"),
+    **dict.fromkeys(_TIME, "time"),
+    **dict.fromkeys(_BOOL, "bool"),
+    **dict.fromkeys(_OTHER, "other"),
+}
+
+
+def parsed(data: bytes) -> ast.Module | str:
+    """The syntax tree of a file of Python, or why there is none, in words that quote nothing of it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in strings, which are for the author of the file
+            return ast.parse(data)
+    except SyntaxError as error:
+        return f"line {error.lineno or 1} is no Python that this version reads"
+    except (ValueError, RecursionError, MemoryError):
+        return "is no Python that this version reads"
+
+
+def called(node: ast.AST | None) -> str:
+    """The last part of the name of what a call calls, or that a name or attribute has: `Column` of `sa.Column(...)`."""
+    if isinstance(node, ast.Call):
+        node = node.func
+    if isinstance(node, ast.Subscript):
+        node = node.value
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def text_of(node: ast.AST | None) -> str | None:
+    """The text of a literal, also one of several literals side by side; None for what is none."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    """The value of a keyword argument."""
+    return next((given.value for given in call.keywords if given.arg == name), None)
+
+
+def column_of(
+    call: ast.Call, table: str, file: str, *, name: str | None = None, type: Type | None = None
+) -> Column | None:
+    """The column that a call of `Column` or `mapped_column` makes. `name` and `type` hold where it states none."""
+    stated = text_of(call.args[0]) if call.args else text_of(keyword(call, "name"))
+    name = stated or name
+    if name is None:
+        return None
+    found = _stated_type([*call.args, keyword(call, "type_")]) or type or Type()
+    return Column(table, name, found, Spot(file, call.lineno), text_of(keyword(call, "comment")))
+
+
+def _stated_type(arguments: list[ast.expr | None]) -> Type | None:
+    for argument in arguments:
+        family = _FAMILIES.get(called(argument))
+        if argument is not None and family is not None:
+            return type_of(argument)
+    return None
+
+
+def type_of(node: ast.expr) -> Type:
+    """The type that an expression such as `String(20)` or `sa.Text` makes."""
+    name = called(node)
+    width = None
+    if isinstance(node, ast.Call):
+        sizes = [*node.args, keyword(node, "length")]
+        width = next((size.value for size in sizes if isinstance(size, ast.Constant) and type(size.value) is int), None)
+    family = _FAMILIES.get(name, "")
+    shown = f"{name}({width})" if width is not None else name
+    return Type(shown, family, width if family in ("text", "binary") else None)
+
+
+def type_of_annotation(node: ast.expr | None) -> Type | None:
+    """Of `Mapped[str | None]`: the type of `str`; None where the annotation is no `Mapped`, or names no plain type."""
+    if not isinstance(node, ast.Subscript) or called(node) != "Mapped":
+        return None
+    known = [name for name in _names(node.slice) if name in _FAMILIES]
+    return Type(known[0], _FAMILIES[known[0]]) if known else None
+
+
+def _names(node: ast.expr) -> Iterator[str]:
+    """The plain names in a type: of `Optional[str]`, `str | None` and `Annotated[str, ...]`; of a list none."""
+    if isinstance(node, ast.BinOp):
+        yield from _names(node.left)
+        yield from _names(node.right)
+    elif isinstance(node, ast.Subscript) and called(node) in ("Optional", "Annotated"):
+        inner = node.slice
+        yield from _names(inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner)
+    elif isinstance(node, ast.Name | ast.Attribute):
+        yield called(node)
+
+
+def table_of(call: ast.Call, name: str) -> str:
+    """The name of a table with the schema that the keyword `schema` of `call` gives."""
+    return table_name(text_of(keyword(call, "schema")) or "", name)

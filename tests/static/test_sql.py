@@ -1,0 +1,175 @@
+"""Migrations are folded in their order: what is left is what the database would have."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pii_guard.static.schema import Tables
+from pii_guard.static.sql import fold_sql
+
+
+def folded(*texts: str) -> tuple[dict[str, list[str]], list[tuple[int, str]]]:
+    """Table -> its columns with their types, and what was not understood."""
+    tables = Tables()
+    problems = [problem for text in texts for problem in fold_sql(text.encode(), "a.sql", tables)]
+    return {
+        name: [f"{column.name} {column.type.text}".strip() for column in columns.values()]
+        for name, columns in tables.columns.items()
+    }, problems
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CREATE TABLE t (a text, b varchar(20) NOT NULL, PRIMARY KEY (a))", {"t": ["a text", "b varchar(20)"]}),
+        (
+            'CREATE TABLE IF NOT EXISTS public."고객" ("E Mail" character varying(80))',
+            {"public.고객": ["E Mail varchar(80)"]},
+        ),
+        ("CREATE TABLE t (a int); CREATE TABLE IF NOT EXISTS t (b int)", {"t": ["a int"]}),
+        ("CREATE TABLE t (a int); ALTER TABLE ONLY t ADD COLUMN b date, DROP COLUMN a", {"t": ["b date"]}),
+        ("CREATE TABLE t (a int); ALTER TABLE t RENAME COLUMN a TO b", {"t": ["b int"]}),
+        ("CREATE TABLE t (a int); ALTER TABLE t RENAME a TO b", {"t": ["b int"]}),
+        ("CREATE TABLE t (a int); ALTER TABLE t RENAME TO u", {"u": ["a int"]}),
+        ("CREATE TABLE s.t (a int); ALTER TABLE s.t RENAME TO u", {"s.u": ["a int"]}),
+        ("CREATE TABLE t (a int); ALTER TABLE t ALTER COLUMN a TYPE varchar(120)", {"t": ["a varchar(120)"]}),
+        ("CREATE TABLE t (a int); ALTER TABLE t ALTER a SET DATA TYPE text", {"t": ["a text"]}),
+        ("CREATE TABLE t (a int); CREATE TABLE u (b int); DROP TABLE IF EXISTS t, u CASCADE", {}),
+        ("CREATE TABLE t (a text); CREATE TABLE u (LIKE t INCLUDING ALL)", {"t": ["a text"], "u": ["a text"]}),
+        ("CREATE TABLE t (a int) PARTITION BY RANGE (a); CREATE TABLE p PARTITION OF t DEFAULT", {"t": ["a int"]}),
+        ("CREATE TABLE `t` (`a` int(11) NOT NULL AUTO_INCREMENT, KEY `k` (`a`)) ENGINE=InnoDB", {"t": ["a int(11)"]}),
+        ("CREATE TABLE `t` (`a` int); ALTER TABLE t CHANGE a b VARCHAR(9) AFTER x", {"t": ["b varchar(9)"]}),
+        ("CREATE TABLE `t` (`a` int); ALTER TABLE t MODIFY a text", {"t": ["a text"]}),
+        ("CREATE TABLE `t` (`a` int); ALTER TABLE t ADD (b text, c int), ENGINE=x", None),
+        ("CREATE TABLE `t` (`a` int); ALTER TABLE t ADD (b text, c int)", {"t": ["a int", "b text", "c int"]}),
+        ("CREATE TABLE `t` (`a` int); RENAME TABLE t TO `u`", {"u": ["a int"]}),
+        ("CREATE TABLE `t` (`a` int); ALTER TABLE t DROP a, DROP INDEX k", {"t": []}),
+        (
+            "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, email, b TEXT) STRICT",
+            {"t": ["id int", "email", "b text"]},
+        ),
+        ("CREATE TABLE t (a text) WITHOUT ROWID; ALTER TABLE t DROP COLUMN a", {"t": []}),
+        ("CREATE TABLE T (Email text); ALTER TABLE t DROP COLUMN EMAIL", {"t": []}),
+    ],
+)
+def test_fold(text: str, expected: dict[str, list[str]] | None) -> None:
+    """Each statement does what it does in its database; None: it is named as not understood."""
+    tables, problems = folded(text)
+    if expected is None:
+        assert [line for line, _ in problems] == [1]
+    else:
+        assert (tables, problems) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE t OWNER TO app",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a)",
+        "ALTER TABLE t DROP CONSTRAINT k",
+        "ALTER TABLE t ATTACH PARTITION p FOR VALUES IN (1)",
+        "ALTER TABLE `t` DROP INDEX k",
+        "ALTER TABLE `t` CONVERT TO CHARACTER SET utf8mb4",
+        "ALTER TABLE t ALTER COLUMN a DROP NOT NULL",
+        "CREATE TABLE t AS SELECT * FROM u",
+    ],
+)
+def test_what_changes_no_column_is_passed_over(text: str) -> None:
+    """Neither a change nor a problem."""
+    assert folded("CREATE TABLE t (a int);" + text)[1] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE t (a int",
+        "CREATE TABLE t a int)",
+        "CREATE TABLE ${schema}.t (email text)",
+        "ALTER TABLE t ADD COLUMN",
+        "CREATE TABLE t (" + "(" * 5000 + ")",
+    ],
+)
+def test_what_does_not_parse_is_named_and_the_rest_goes_on(text: str) -> None:
+    """With the line and the kind of statement, and no word of its content."""
+    tables, problems = folded(f"CREATE TABLE a (x int);\n\n{text};\nCREATE TABLE b (y int);")
+    assert tables == {"a": ["x int"], "b": ["y int"]}
+    ((line, reason),) = problems
+    assert line == 3
+    assert reason.startswith("the statement (")
+    assert "email" not in reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE t ADD (a)" + " " * 300_000 + "x",
+        "CREATE TABLE t (a int) STRICT" + " " * 300_000 + "x",
+        "RENAME TABLE a TO b" + " " * 300_000 + "x" + " " * 300_000,
+        "ALTER TABLE t " + "RENAME " * 40_000,
+        "ALTER TABLE t ADD " + " " * 300_000 + "COLUMN x",
+        "CREATE TABLE t (" + "a int," * 5_000 + "b",
+    ],
+    ids=lambda text: text[:20],
+)
+def test_no_statement_takes_long(text: str) -> None:
+    """Statements made to be slow are read, or named, in seconds."""
+    start = time.perf_counter()
+    folded(text)
+    assert time.perf_counter() - start < 20
+
+
+def test_lines_and_comments_are_kept() -> None:
+    """The line is that of the column; a comment is that of MySQL's column or of COMMENT ON."""
+    tables = Tables()
+    text = """
+    CREATE TABLE t (
+        a text,
+        b text
+    );
+    COMMENT ON COLUMN t.b IS '휴대폰';
+    ALTER TABLE t
+        ADD c text;
+    """
+    assert list(fold_sql(text.encode(), "a.sql", tables)) == []
+    columns = tables.columns["t"]
+    assert [(column.name, column.spot.line) for column in columns.values()] == [("a", 3), ("b", 4), ("c", 8)]
+    assert columns["b"].comment == "휴대폰"
+    list(fold_sql("CREATE TABLE `m` (`a` text COMMENT '이메일') ENGINE=InnoDB".encode(), "b.sql", tables))
+    assert tables.columns["m"]["a"].comment == "이메일"
+
+
+def test_enumerated_values_are_not_shown() -> None:
+    """A type is its name and its width: what an enumeration lists is data."""
+    assert folded("CREATE TABLE `t` (`a` enum('gildong@example.com','x'))")[0] == {"t": ["a enum"]}
+
+
+CHANGES = st.one_of(
+    st.tuples(st.just("add"), st.sampled_from("abcd"), st.just("")),
+    st.tuples(st.just("drop"), st.sampled_from("abcd"), st.just("")),
+    st.tuples(st.just("rename"), st.sampled_from("abcd"), st.sampled_from("abcd")),
+)
+
+
+@given(st.lists(CHANGES, max_size=12))
+def test_any_sequence_of_changes(changes: list[tuple[str, str, str]]) -> None:
+    """Against a plain set of names, of those sequences that a database would accept."""
+    names = {"a"}
+    statements = ["CREATE TABLE t (a text)"]
+    for change, name, new in changes:
+        if change == "add" and name not in names:
+            names.add(name)
+            statements.append(f"ALTER TABLE t ADD COLUMN {name} text")
+        elif change == "drop" and name in names:
+            names.remove(name)
+            statements.append(f"ALTER TABLE t DROP COLUMN {name}")
+        elif change == "rename" and name in names and new not in names:
+            names.remove(name)
+            names.add(new)
+            statements.append(f"ALTER TABLE t RENAME COLUMN {name} TO {new}")
+    tables, problems = folded(";\n".join(statements))
+    assert (sorted(tables["t"]), problems) == (sorted(f"{name} text" for name in names), [])
