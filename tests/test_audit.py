@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import io
 import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pii_guard.audit import AccessLog, verify
-from pii_guard.errors import AuditError
+from pii_guard.audit import AccessLog, Head, read_heads, verify
+from pii_guard.audit import log as log_module
+from pii_guard.errors import AuditError, UsageError
+from pii_guard.render.audit import listing, roles
 
 WHO: dict[str, Any] = {
     "purpose": "delivery",
@@ -224,6 +230,63 @@ def test_a_damaged_end_stops_the_log(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_last_line_without_a_bottom_stops_the_log(path: Path) -> None:
+    """Brackets without end are damage like any other."""
+    three_accesses(path)
+    with path.open("ab") as file:
+        file.write(b'{"a":' + b"[" * 200_000 + b"\n")
+    with pytest.raises(AuditError, match="last access record is damaged"):
+        AccessLog(path).refused(**WHO)
+    with pytest.raises(AuditError, match="damaged last one"):
+        AccessLog(path).head()
+    assert verify(path)
+
+
+def test_a_record_of_any_length_is_passed_in_linear_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile reason of megabytes costs the next record a look at few times as many bytes, not at their square."""
+    AccessLog(path).refused(**WHO, reason="x\n" * 4_000_000)
+    read = 0
+
+    class Counted(io.FileIO):
+        def read(self, size: int | None = -1, /) -> Any:
+            nonlocal read
+            data = super().read(size)
+            read += len(data or b"")
+            return data
+
+    with Counted(path) as file:
+        line, torn = log_module._tail(file)
+    assert (hashlib.sha256(line).hexdigest(), torn) == (AccessLog(path).head().hash, b"")
+    assert read < 4 * path.stat().st_size
+    AccessLog(path).refused(**WHO)
+    assert verify(path) == []
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"event": "closed", "rows": "many"},
+        {"event": "closed", "failures": [1]},
+        {"event": "opened", "fields": 5},
+        {"event": "roles"},
+        {"event": "roles", "granted": {"x": 1}, "actor": "a", "time": "t"},
+        {"event": "roles", "granted": {"x": {"fields": [1]}}, "actor": "a", "time": "t"},
+    ],
+)
+def test_edited_records_are_shown_as_such(entries: dict[str, Any]) -> None:
+    """Whatever somebody made of a log, it can be looked at."""
+    shown = listing([{"seq": 7, **entries}]) + roles([entries])
+    assert "not as pii-guard writes it" in shown
+
+
+def test_hostile_words_stay_on_their_line() -> None:
+    """An actor or a reason cannot forge lines of the list, nor control the terminal."""
+    word = "x\n2  2026-01-01 opened\r\x1b[2J\u2028\x9b1m"
+    shown = listing([{"seq": 1, "actor": word, "reason": word, "fields": [word], "task": word, "event": "opened"}])
+    assert len(shown.splitlines()) == 2
+    assert not set("\r\x1b\x9b\u2028") & set(shown)
+
+
 def test_long_records_are_chained(path: Path) -> None:
     """A record longer than a block of the reader is found again."""
     many = WHO | {"fields": [f"table.field{number}" for number in range(20_000)]}
@@ -289,3 +352,109 @@ def test_the_account_is_that_of_the_system_not_of_the_environment(
     log = AccessLog(tmp_path / "access.jsonl")
     log.refused(purpose="p", actor="a", task="t", fields=[], key_ids=[])
     assert json.loads(log.path.read_text())["os_account"] != "somebody-else"
+
+
+# --- heads: what shows that the end is another one -------------------------------------------------------------------
+
+
+def reseal(lines: list[bytes], number: int) -> list[bytes]:
+    """`lines` with line `number` changed and all from there on written anew with fresh hashes: a whole chain."""
+    sealed = [*lines[: number - 1]]
+    for line in lines[number - 1 :]:
+        record = json.loads(line)
+        record["prev"] = hashlib.sha256(sealed[-1]).hexdigest() if sealed else "0" * 64
+        if len(sealed) == number - 1:
+            record["actor"] = "somebody-else"
+        sealed.append(json.dumps(record, sort_keys=True, separators=(",", ":")).encode())
+    return sealed
+
+
+AT_THE_END: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "last line cut off": lambda lines: lines[:-1],
+    "all but one cut off": lambda lines: lines[:1],
+    "everything cut off": lambda lines: [],
+    "last line changed": lambda lines: reseal(lines, 6),
+    "sealed anew from the middle": lambda lines: reseal(lines, 3),
+    "sealed anew from the start": lambda lines: reseal(lines, 1),
+}
+
+
+@pytest.mark.parametrize("change", AT_THE_END.values(), ids=AT_THE_END.keys())
+def test_heads_show_what_the_chain_cannot(tmp_path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Truncation and re-sealing leave a whole chain; a head kept elsewhere tells, and so do all heads of a file."""
+    path, heads = tmp_path / "access.jsonl", tmp_path / "elsewhere"
+    for _ in range(3):
+        with AccessLog(path, heads).access(**WHO):
+            pass
+    lines = path.read_bytes().split(b"\n")[:-1]
+    stored = read_heads(heads)
+    assert [head.seq for head in stored] == [1, 2, 3, 4, 5, 6]
+    assert stored[-1] == Head(6, hashlib.sha256(lines[-1]).hexdigest())
+    assert verify(path, stored) == verify(path, stored[-1:]) == []
+    path.write_bytes(b"".join(line + b"\n" for line in change(lines)))
+    assert verify(path) == []
+    assert verify(path, stored)
+    assert verify(path, stored[-1:])
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_edit_of_the_lines_survives_a_head(data: st.DataObject) -> None:
+    """Any lines other than the recorded ones, even with fresh hashes, are told by the head of the last one."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "access.jsonl"
+        for _ in range(3):
+            AccessLog(path).refused(**WHO)
+        lines = path.read_bytes().split(b"\n")[:-1]
+        head = Head(3, hashlib.sha256(lines[-1]).hexdigest())
+        edited = data.draw(st.lists(st.sampled_from([*lines, b"{}", b""]), max_size=5))
+        if data.draw(st.booleans()) and edited and all(line not in (b"", b"{}") for line in edited):
+            edited = reseal(edited, 1)
+        path.write_bytes(b"".join(line + b"\n" for line in edited))
+        assert (verify(path, [head]) == []) is (edited == lines)
+
+
+def test_a_head_that_cannot_be_stored_releases_nothing(path: Path, tmp_path: Path) -> None:
+    """Where the second place is gone, the access is refused as where the log is."""
+    released = []
+    with (
+        pytest.raises(AuditError, match="head of the access records cannot be written"),
+        AccessLog(path, tmp_path / "gone" / "heads").access(**WHO),
+    ):
+        released.append(1)
+    assert released == []
+
+
+def test_a_torn_head_is_none(path: Path, tmp_path: Path) -> None:
+    """A crash while a head was written costs that head alone."""
+    heads = tmp_path / "heads"
+    log = AccessLog(path, heads)
+    log.refused(**WHO)
+    with heads.open("ab") as file:
+        file.write(b"2 0123")
+    log.refused(**WHO)
+    assert [head.seq for head in read_heads(heads)] == [1, 2]
+    assert verify(path, read_heads(heads)) == []
+    heads.write_text("something else\n")
+    with pytest.raises(UsageError, match="a head is a number"):
+        read_heads(heads)
+
+
+def test_roles_are_recorded_when_they_change(path: Path) -> None:
+    """Granted, changed and withdrawn: each is one record; what is in force already is none."""
+    log = AccessLog(path)
+    assert log.roles({}, actor="kim", task="t") is False
+    courier = {"courier": {"purposes": ["delivery"], "fields": ["*"], "row_budget": 10}}
+    assert log.roles(courier, actor="kim", task="t") is True
+    with log.access(**WHO):
+        pass
+    with path.open("ab") as file:
+        file.write(b'{"torn')
+    assert log.roles(courier, actor="kim", task="t") is False
+    log.refused(**WHO)
+    assert log.roles(courier, actor="kim", task="t") is False
+    assert log.roles({}, actor="lee", task="t") is True
+    assert log.roles({}, actor="lee", task="t") is False
+    found = [json.loads(line) for line in path.read_text().splitlines() if '"event":"roles"' in line]
+    assert [(record["actor"], record["granted"]) for record in found] == [("kim", courier), ("lee", {})]
+    assert verify(path) == []
