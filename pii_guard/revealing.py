@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pii_guard.crypto.key import ColumnKey
-from pii_guard.crypto.token import decrypt_column, find_tokens, key_ids
-from pii_guard.errors import KeyringError, TokenError
-from pii_guard.keys.keyring import Keyring
-from pii_guard.model import Tag, path_text
+from pii_guard.crypto.rows import names_rows, row_keys
+from pii_guard.crypto.token import OnError, decrypt_column, find_tokens, key_ids
+from pii_guard.detectors import TABLE, load
+from pii_guard.engine.masking import mask_column
+from pii_guard.errors import KeyringError, TokenError, UsageError
+from pii_guard.keys.keyring import KeyRecord, Keyring
+from pii_guard.model import BLANK, Kind, Tag, path_text
 from pii_guard.naming import safe_name, unique_names
 from pii_guard.protection import parse_type
-from pii_guard.tags import METADATA_KEY, read_tag, write_tag
+from pii_guard.spans import reveal_spans, span_key_ids
+from pii_guard.tags import read_tag, without_tag, write_tag
 
-__all__ = ["EncryptedColumn", "carried_tags", "encrypted_columns", "field_of", "reveal_batches"]
+__all__ = [
+    "EncryptedColumn",
+    "carried_tags",
+    "encrypted_columns",
+    "field_of",
+    "mask_batch",
+    "mask_values",
+    "masked_schema",
+    "refuse_stray",
+    "reveal_batches",
+]
+
+UNKNOWN = Kind("", "", keep=(0, 0))
+"""What masks values of which no tag says what they are: nothing of them shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +51,32 @@ class EncryptedColumn:
     key_ids: tuple[bytes, ...]
     type: pa.DataType
     """What its values were before they were encrypted."""
+    spans: bool = False
+    """Whether the tokens stand inside of texts."""
+    tag: Tag | None = None
+    """What it says of itself; the records of its keys decide."""
+    bind_row: tuple[str, ...] = ()
+    """The columns that name the rows which its tokens are bound to."""
 
 
-def encrypted_columns(schema: pa.Schema, first: pa.RecordBatch | None) -> tuple[EncryptedColumn, ...]:
-    """The encrypted columns of a table, by its tags and by its first batch."""
+def encrypted_columns(
+    schema: pa.Schema, first: pa.RecordBatch | None, known: Callable[[bytes], bool]
+) -> tuple[EncryptedColumn, ...]:
+    """The encrypted columns of a table, by its tags and by its first batch. `known`: whether there is a key of this id;
+    what looks like a token inside of a text and has none is text."""
     found = []
     for index, name in enumerate(unique_names(schema)):
         tag = read_tag(schema.field(index))
+        shown, tagged = safe_name(name, index + 1)[0], tag.field if tag else None
         ids = tuple(sorted(key_ids(first.column(index)))) if first is not None else ()
         if ids or (tag is not None and tag.protection == "encrypt" and tag.key_id):
             kind = parse_type(tag.type) if tag and tag.type else pa.string()
-            shown = safe_name(name, index + 1)[0]
-            found.append(EncryptedColumn(index, shown, tag.field if tag else None, ids, kind))
+            bound = tag.bind_row if tag else ()
+            found.append(EncryptedColumn(index, shown, tagged, ids, kind, False, tag, bound))
+            continue
+        inside = () if first is None else tuple(filter(known, sorted(span_key_ids(first.column(index)))))
+        if inside or (tag is not None and tag.protection == "encrypt-spans" and tag.key_id):
+            found.append(EncryptedColumn(index, shown, tagged, inside, schema.field(index).type, True, tag))
     return tuple(found)
 
 
@@ -58,8 +91,12 @@ def carried_tags(schema: pa.Schema, table: str) -> dict[str, Tag]:
 
 
 def field_of(column: EncryptedColumn, keys: Keyring) -> str:
-    """The logical field that a column's keys are bound to, as their records say; a tag that differs is an error."""
-    fields = {keys.record(key_id).field for key_id in column.key_ids}
+    """The logical field that a column's keys are bound to, as their records say.
+
+    Raises KeyringError where the tag says otherwise: of the field, of a purpose or of the retention class.
+    """
+    records = [keys.record(key_id) for key_id in column.key_ids]
+    fields = {record.field for record in records}
     if column.tagged:
         fields.add(column.tagged)
     if len(fields) > 1:
@@ -67,7 +104,21 @@ def field_of(column: EncryptedColumn, keys: Keyring) -> str:
             f"column {column.shown} is tagged or mixed as several fields ({', '.join(sorted(fields))}); "
             "correct the tag, or protect the data again from its source"
         )
+    if records and column.tag is not None:
+        _refuse_contradiction(column.shown, column.tag, records)
     return fields.pop() if fields else column.shown
+
+
+def _refuse_contradiction(shown: str, tag: Tag, records: Sequence[KeyRecord]) -> None:
+    purposes = sorted({purpose for record in records for purpose in record.purposes})
+    classes = sorted({record.retention for record in records})
+    forged = sorted({*tag.purposes} - {*purposes})
+    if forged or (tag.retention and tag.retention not in classes):
+        what = f"purpose {forged[0]!r}" if forged else f"retention class {tag.retention!r}"
+        raise KeyringError(
+            f"column {shown}: its tag states {what}, but its keys are for {', '.join(purposes)}, kept as "
+            f"{', '.join(classes)}; correct the tag, or protect the data again from its source"
+        )
 
 
 def reveal_batches(
@@ -75,34 +126,112 @@ def reveal_batches(
     schema: pa.Schema,
     columns: Sequence[tuple[EncryptedColumn, str]],
     key_for: Callable[[bytes], ColumnKey],
+    known: Callable[[bytes], bool],
+    failed: Callable[[int], None],
+    on_error: OnError = "raise",
+    closed: Collection[int] = (),
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """The same rows with `columns` (and their logical fields) decrypted to the types that they had.
 
     Raises TokenError before a batch is released that holds a token which does not open, or a token in a column that had
-    none before: nothing is passed through unopened. An empty text in an encrypted column is a null, as CSV writes it.
+    none before: nothing is passed through unopened. UsageError, before any batch is read, where tokens are bound to
+    their rows by columns that are not there. With `on_error="null"` a token of `columns` that does not open is
+    null; inside of a text it stays. `failed` hears of their number. An empty text in an encrypted column is a null, as
+    CSV writes it. `known`: as for `encrypted_columns`. `closed`: columns, by position, that stay encrypted.
     """
-    fields = list(schema)
+    fields, bound = list(schema), {column.index: _row_key(column, schema) for column, _ in columns}
     for column, _ in columns:
         tag = read_tag(schema.field(column.index))
-        others = {key: value for key, value in (fields[column.index].metadata or {}).items() if key != METADATA_KEY}
-        plain = fields[column.index].with_type(column.type).with_metadata(others or None)
+        plain = without_tag(fields[column.index]).with_type(column.type)
         fields[column.index] = write_tag(plain, replace(tag, key_id=None, type=None)) if tag else plain
     revealed = pa.schema(fields, schema.metadata)
-    known = {column.index for column, _ in columns}
+    rest = set(range(len(schema))) - {column.index for column, _ in columns} - {*closed}
 
     def opened() -> Iterator[pa.RecordBatch]:
         for batch in batches:
             arrays = list(batch.columns)
-            for index in set(range(batch.num_columns)) - known:
-                stray = find_tokens(arrays[index]).to_numpy(zero_copy_only=False).nonzero()[0]
-                if len(stray):
-                    shown = safe_name(unique_names(schema)[index], index + 1)[0]
-                    raise TokenError(shown, stray.tolist(), "are tokens in a column that had none in its first rows")
+            for index in rest:
+                refuse_stray(arrays[index], schema, index, known)
             for column, name in columns:
-                tokens = arrays[column.index]
-                if pa.types.is_string(tokens.type) or pa.types.is_large_string(tokens.type):
-                    tokens = pc.if_else(pc.equal(tokens, ""), pa.scalar(None, tokens.type), tokens)
-                arrays[column.index] = decrypt_column(tokens, key_for, column.type, name)
+                named = [batch.column(place) for place in bound[column.index]]
+                rows = row_keys(named, name) if named else None
+                arrays[column.index], lost = _revealed(arrays[column.index], column, name, key_for, on_error, rows)
+                if lost:
+                    failed(lost)
             yield pa.RecordBatch.from_arrays(arrays, schema=revealed)
 
     return revealed, opened()
+
+
+def refuse_stray(values: pa.Array, schema: pa.Schema, index: int, known: Callable[[bytes], bool]) -> None:
+    """Raise TokenError for tokens in a column that had none in its first batch: they would be passed over."""
+    stray = _stray(values, known)
+    if len(stray):
+        shown = safe_name(unique_names(schema)[index], index + 1)[0]
+        raise TokenError(shown, stray.tolist(), "are tokens in a column that had none in its first rows")
+
+
+def _row_key(column: EncryptedColumn, schema: pa.Schema) -> tuple[int, ...]:
+    """The places of the columns that name the rows which the tokens of a column are bound to."""
+    for number, name in enumerate(column.bind_row, 1):
+        place = schema.get_field_index(name)  # -1 for a name that occurs twice, too
+        if place < 0 or not names_rows(schema.field(place).type):
+            raise UsageError(
+                f"{column.shown}: its tokens are bound to their rows by the column {safe_name(name, number)[0]}, which "
+                "is not here once, as text, whole numbers, bytes or days; give the table with it, or correct bind_row"
+            )
+    return tuple(map(schema.get_field_index, column.bind_row))
+
+
+def _stray(values: pa.Array, known: Callable[[bytes], bool]) -> npt.NDArray[np.int64]:
+    """The rows with tokens, or with tokens of known keys in their text."""
+    rows: npt.NDArray[np.int64] = find_tokens(values).to_numpy(zero_copy_only=False).nonzero()[0]
+    if not len(rows) and any(map(known, span_key_ids(values))):
+        rows = pc.match_substring(values, "[pgd1").fill_null(False).to_numpy(zero_copy_only=False).nonzero()[0]
+    return rows
+
+
+def _revealed(
+    tokens: pa.Array,
+    column: EncryptedColumn,
+    name: str,
+    key_for: Callable[[bytes], ColumnKey],
+    on_error: OnError,
+    rows: pa.LargeBinaryArray | None,
+) -> tuple[pa.Array, int]:
+    """The values of one column of a batch, and how many tokens in it do not open."""
+    if column.spans:
+        texts, lost = reveal_spans(tokens, key_for, name)
+        return texts.cast(column.type), lost
+    if pa.types.is_string(tokens.type) or pa.types.is_large_string(tokens.type):
+        tokens = pc.if_else(pc.equal(tokens, ""), pa.scalar(None, tokens.type), tokens)
+    values = decrypt_column(tokens, key_for, column.type, name, on_error, rows)
+    return values, values.null_count - tokens.null_count
+
+
+def masked_schema(schema: pa.Schema, columns: Sequence[EncryptedColumn]) -> pa.Schema:
+    """The schema of rows in which the values of `columns` are masked: text, tagged so."""
+    fields = list(schema)
+    for column in columns:
+        field = fields[column.index].with_type(pa.string())
+        tag = read_tag(field)
+        fields[column.index] = (
+            write_tag(field, replace(tag, protection="mask", mode=None, bind_row=())) if tag else field
+        )
+    return pa.schema(fields, schema.metadata)
+
+
+def mask_batch(batch: pa.RecordBatch, columns: Sequence[EncryptedColumn], schema: pa.Schema) -> pa.RecordBatch:
+    """The same rows with the values of `columns`, which were opened, as text masked by the kinds in their tags."""
+    arrays = list(batch.columns)
+    for column in columns:
+        arrays[column.index] = mask_values(arrays[column.index], column)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def mask_values(values: pa.Array, column: EncryptedColumn) -> pa.StringArray:
+    """Opened values of a column, masked by the kind that its tag states."""
+    kind = column.tag.kind if column.tag else None
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        values = pc.if_else(values.is_valid(), BLANK, pa.scalar(None, pa.string()))
+    return mask_column(values, load(kind).kind if kind in TABLE else UNKNOWN)

@@ -13,6 +13,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from opening import opened
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.audit import verify
@@ -75,7 +76,7 @@ def records(guard: Guard) -> list[dict[str, Any]]:
 def test_what_is_protected_is_revealed_equal(guard: Guard) -> None:
     """Values, nulls, empty strings, types and the order of rows come back."""
     protected = guard.protect(TABLE, table="customers").read_all()
-    revealed = guard.reveal(protected, purpose="delivery").read_all()
+    revealed = opened(guard, protected, purpose="delivery")
     assert revealed.equals(TABLE)
 
 
@@ -112,7 +113,7 @@ def test_frames_of_other_libraries_are_taken(guard: Guard, convert: Any) -> None
     """pandas, polars, batches and dicts go in; the strings come back."""
     data = convert(TABLE.select(["name", "phone"]))
     protected = guard.protect(data, table="customers").read_all()
-    revealed = guard.reveal(protected, purpose="delivery").read_all()
+    revealed = opened(guard, protected, purpose="delivery")
     assert revealed["phone"].cast(pa.string()).to_pylist() == TABLE["phone"].to_pylist()
 
 
@@ -120,7 +121,7 @@ def test_an_undeclared_purpose_is_refused_and_recorded(guard: Guard) -> None:
     """Nothing is opened; the record says who asked for what."""
     protected = guard.protect(TABLE, table="customers").read_all()
     with pytest.raises(PurposeRefusedError, match="declares no purpose"):
-        guard.reveal(protected, purpose="marketing", actor="hong")
+        opened(guard, protected, purpose="marketing", actor="hong")
     (record,) = records(guard)
     assert (record["event"], record["purpose"], record["actor"]) == ("refused", "marketing", "hong")
     assert record["fields"] == ["customers.born", "customers.name", "customers.phone"]
@@ -130,24 +131,25 @@ def test_a_declared_purpose_opens_only_its_own_fields(guard: Guard) -> None:
     """`payment` is declared, but names were not protected for it."""
     protected = guard.protect(TABLE, table="customers").read_all()
     with pytest.raises(PurposeRefusedError, match="may not be opened for purpose 'payment'"):
-        guard.reveal(protected, purpose="payment")
+        opened(guard, protected, purpose="payment")
     assert [record["event"] for record in records(guard)] == ["refused"]
-    born = guard.reveal(protected.select(["born"]), purpose="payment").read_all()
+    born = opened(guard, protected.select(["born"]), purpose="payment")
     assert born.equals(TABLE.select(["born"]))
 
 
 def test_the_access_record_is_on_disk_before_the_first_batch(guard: Guard) -> None:
     """`opened` first, then data, then `closed` with the number of rows; the chain holds."""
     protected = guard.protect(TABLE, table="customers").read_all()
-    reader = guard.reveal(protected, purpose="delivery", actor="hong", task="shipping")
-    assert not guard.audit.path.exists()
-    reader.read_next_batch()
-    assert [record["event"] for record in records(guard)] == ["opened"]
-    with pytest.raises(StopIteration):
+    with guard.reveal(purpose="delivery", actor="hong", task="shipping") as session:
+        reader = session.decrypt(protected)
+        assert not guard.audit.path.exists()
         reader.read_next_batch()
-    opened, closed = records(guard)
+        assert [record["event"] for record in records(guard)] == ["opened"]
+        with pytest.raises(StopIteration):
+            reader.read_next_batch()
+    first, closed = records(guard)
     assert (closed["event"], closed["rows"], closed["failures"], closed["outcome"]) == ("closed", 3, 0, "done")
-    assert opened["task"] == "shipping"
+    assert first["task"] == "shipping"
     assert verify(guard.audit.path) == []
 
 
@@ -156,7 +158,7 @@ def test_nothing_is_released_without_a_record(guard: Guard, tmp_path: Path) -> N
     protected = guard.protect(TABLE, table="customers").read_all()
     blind = Guard(guard.policy, guard.keys, audit=tmp_path / "missing" / "access.jsonl")
     with pytest.raises(AuditError):
-        blind.reveal(protected, purpose="delivery").read_next_batch()
+        opened(blind, protected, purpose="delivery")
 
 
 def test_personal_data_without_a_rule_stops_everything(guard: Guard) -> None:
@@ -188,7 +190,7 @@ def test_a_stream_is_watched_to_its_end(guard: Guard) -> None:
 def test_a_stream_is_protected_like_a_table(guard: Guard) -> None:
     """What can be read only once is planned on the policy and the first batch."""
     protected = guard.protect(TABLE.to_reader(), table="customers").read_all()
-    assert guard.reveal(protected, purpose="delivery").read_all().equals(TABLE)
+    assert opened(guard, protected, purpose="delivery").equals(TABLE)
 
 
 def test_protecting_twice_changes_nothing(guard: Guard) -> None:
@@ -199,7 +201,7 @@ def test_protecting_twice_changes_nothing(guard: Guard) -> None:
     mixed = pa.table({"phone": [protected["phone"][0].as_py(), "010-5555-4444", forged]})
     again = guard.protect(mixed, table="customers").read_all()
     assert again["phone"][0] == protected["phone"][0]
-    revealed = guard.reveal(again, purpose="delivery").read_all()
+    revealed = opened(guard, again, purpose="delivery")
     assert revealed["phone"].to_pylist() == ["010-1234-5678", "010-5555-4444", forged]
 
 
@@ -221,7 +223,7 @@ def test_an_empty_table_is_tagged_like_a_full_one(guard: Guard) -> None:
     full = guard.protect(TABLE, table="customers")
     assert empty.schema.names == full.schema.names
     assert empty.schema.field("phone").type == pa.string()
-    assert guard.reveal(empty.read_all(), purpose="delivery").read_all().num_rows == 0
+    assert opened(guard, empty.read_all(), purpose="delivery").num_rows == 0
 
 
 def test_changed_tokens_are_named_row_by_row(guard: Guard) -> None:
@@ -233,7 +235,7 @@ def test_changed_tokens_are_named_row_by_row(guard: Guard) -> None:
         values[row] = values[row][:-2] + ("AA" if values[row][-2:] != "AA" else "BB")
     broken = pa.table({"phone": values}, schema=protected.schema)
     with pytest.raises(TokenError) as caught:
-        guard.reveal(broken, purpose="delivery").read_all()
+        opened(guard, broken, purpose="delivery")
     assert caught.value.rows == (66_000, 66_001)
     assert records(guard)[-1]["failures"] == 2
     assert records(guard)[-1]["outcome"] == "failed"
@@ -249,7 +251,7 @@ def test_a_tag_that_contradicts_the_key_is_an_error(guard: Guard) -> None:
 
     schema = protected.schema.set(2, write_tag(field, replace(tag, field="customers.name")))
     with pytest.raises(KeyringError, match="correct the tag"):
-        guard.reveal(protected.cast(schema), purpose="delivery")
+        opened(guard, protected.cast(schema), purpose="delivery")
 
 
 def test_a_column_copied_to_another_field_does_not_open(guard: Guard) -> None:
@@ -257,20 +259,20 @@ def test_a_column_copied_to_another_field_does_not_open(guard: Guard) -> None:
     protected = guard.protect(TABLE, table="customers").read_all()
     pasted = protected.set_column(2, protected.schema.field("phone"), protected["name"])
     with pytest.raises(KeyringError, match="mixed as several fields"):
-        guard.reveal(pasted, purpose="delivery")
+        opened(guard, pasted, purpose="delivery")
 
 
 def test_revealing_without_tags_needs_only_the_keys(guard: Guard) -> None:
     """Where a format dropped the tags (CSV), tokens are recognised and their key records say the field."""
     protected = guard.protect(TABLE.select(["name", "phone"]), table="customers").read_all()
     bare = pa.table({name: protected[name].to_pylist() for name in protected.column_names})
-    assert guard.reveal(bare, purpose="delivery").read_all().to_pydict() == TABLE.select(["name", "phone"]).to_pydict()
+    assert opened(guard, bare, purpose="delivery").to_pydict() == TABLE.select(["name", "phone"]).to_pydict()
 
 
 def test_data_without_anything_encrypted_is_no_access(guard: Guard) -> None:
     """Revealing plain data is a mistake, and is said to be one; nothing is recorded."""
     with pytest.raises(UsageError, match="nothing in it is encrypted"):
-        guard.reveal(TABLE, purpose="delivery")
+        opened(guard, TABLE, purpose="delivery")
     assert not guard.audit.path.exists()
 
 
@@ -297,10 +299,11 @@ def test_no_token_passes_through_unopened(guard: Guard) -> None:
     """A column whose tokens begin after the first batch, and has no tag to say so, stops the stream."""
     token = guard.protect(TABLE.select(["phone"]), table="customers").read_all()["phone"][0].as_py()
     late = pa.table({"phone": [token] * 70_000, "other": [None] * 69_999 + [token]})
-    reader = guard.reveal(late, purpose="delivery")
-    reader.read_next_batch()
-    with pytest.raises(TokenError, match="a column that had none") as caught:
+    with guard.reveal(purpose="delivery") as session:
+        reader = session.decrypt(late)
         reader.read_next_batch()
+        with pytest.raises(TokenError, match="a column that had none") as caught:
+            reader.read_next_batch()
     assert caught.value.rows == (69_999,)
 
 
@@ -308,7 +311,7 @@ def test_an_empty_text_among_tokens_is_null(guard: Guard) -> None:
     """CSV has no null: an empty cell in an encrypted column is one, for an empty text has a token of its own."""
     protected = guard.protect(TABLE.select(["phone", "name"]), table="customers").read_all()
     as_csv = pa.table({name: [value or "" for value in protected[name].to_pylist()] for name in protected.column_names})
-    revealed = guard.reveal(as_csv, purpose="delivery").read_all()
+    revealed = opened(guard, as_csv, purpose="delivery")
     assert revealed.to_pydict() == TABLE.select(["phone", "name"]).to_pydict()
 
 
@@ -320,11 +323,11 @@ def test_keys_that_first_occur_late_are_recorded(guard: Guard, tmp_path: Path) -
         Guard(tmp_path / "two.toml", guard.keys).protect(pa.table({"phone": ["010-9"]}), table="customers").read_all()
     )
     both = pa.table({"phone": pa.chunked_array([*first["phone"].chunks, *second["phone"].chunks])})
-    guard.reveal(both, purpose="delivery").read_all()
+    opened(guard, both, purpose="delivery")
     assert [len(record["key_ids"]) for record in records(guard)] == [1, 2]
     swapped = pa.table({"phone": pa.chunked_array([*[second["phone"].chunk(0)] * 70_000, *first["phone"].chunks])})
     with pytest.raises(PurposeRefusedError):
-        guard.reveal(swapped, purpose="payment").read_all()
+        opened(guard, swapped, purpose="payment")
     assert [record["event"] for record in records(guard)][2:] == ["opened", "refused", "closed"]
 
 
@@ -333,7 +336,7 @@ def test_a_refusal_is_recorded_even_where_the_keys_are_unknown(guard: Guard, tmp
     protected = guard.protect(TABLE, table="customers").read_all()
     stranger = Guard(guard.policy, Keyring.create(tmp_path / "others"))
     with pytest.raises(PurposeRefusedError):
-        stranger.reveal(protected, purpose="marketing")
+        opened(stranger, protected, purpose="marketing")
     assert [record["event"] for record in records(stranger)] == ["refused"]
 
 
@@ -343,7 +346,7 @@ def test_a_type_in_an_old_tag_does_not_touch_other_values(guard: Guard) -> None:
     remembering = Guard(guard.policy, guard.keys, tags=tags)
     table = pa.table({"phone": ["0101", "007"]})
     protected = remembering.protect(table, table="customers").read_all()
-    assert remembering.reveal(protected, purpose="delivery").read_all().equals(table)
+    assert opened(remembering, protected, purpose="delivery").equals(table)
 
 
 def test_undeclared_purposes_in_a_tag_are_refused(guard: Guard) -> None:
@@ -406,4 +409,50 @@ def test_numbers_and_decimals_come_back_exact(guard: Guard, tmp_path: Path) -> N
         }
     )
     protected = everything.protect(table, table="t").read_all()
-    assert everything.reveal(protected, purpose="payment").read_all().equals(table)
+    assert opened(everything, protected, purpose="payment").equals(table)
+
+
+def test_a_plan_says_what_protect_will_do(guard: Guard) -> None:
+    """Key, width and reason of each column before anything is done; then exactly that is done."""
+    table = pa.table({"phone": ["010-1234-5678", None], "name": ["홍길동", "남궁" * 9], "id": [1, 2]})
+    planned = guard.plan(table, table="customers")
+    assert guard.keys.records() == ()
+    assert [(field.shown, field.action, field.key) for field in planned] == [
+        ("phone", "encrypt", "new"),
+        ("name", "encrypt", "new"),
+        ("id", "keep", ""),
+    ]
+    protected = guard.protect(table, table="customers").read_all()
+    for field in planned[:2]:
+        assert max(map(len, filter(None, protected[field.shown].to_pylist()))) == field.width
+    again = guard.plan(table, table="customers")
+    for field in again[:2]:
+        tag = read_tag(protected.schema.field(field.shown))
+        assert tag is not None
+        assert field.key == tag.key_id
+    assert str(again).splitlines()[0] == f"phone: encrypt (key {again[0].key}, up to 80 characters): " + again[0].why
+    assert "홍길동" not in str(again)
+    with pytest.raises(UsageError, match="only once"):
+        guard.plan(table.to_reader(), table="customers")
+
+
+def test_the_width_of_a_plan_is_enough_for_every_type(guard: Guard, tmp_path: Path) -> None:
+    """No token is wider than planned, whatever the type of the values."""
+    (tmp_path / "all.toml").write_text(
+        POLICY + '\n[[fields]]\nmatch = "t.*"\npurposes = ["payment"]\nretention = "contract"\n'
+    )
+    everything = Guard(tmp_path / "all.toml", guard.keys)
+    table = pa.table(
+        {
+            "decimal": pa.array([decimal.Decimal("-1234567890123456789012345678.0000000000")], pa.decimal128(38, 10)),
+            "float": pa.array([-1.2345678901234567e-300]),
+            "time": pa.array([datetime.datetime(2024, 1, 1)], pa.timestamp("ns", "Asia/Seoul")),
+            "integer": pa.array([-(2**63)]),
+            "bytes": pa.array([b"\xff" * 300]),
+        }
+    )
+    planned = everything.plan(table, table="t")
+    protected = everything.protect(table, table="t").read_all()
+    for field in planned:
+        assert field.width is not None
+        assert len(protected[field.shown][0].as_py()) <= field.width

@@ -1,0 +1,193 @@
+"""Tokens moved from older keys of their field to the newest one, values unseen by whoever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pii_guard.audit import AccessLog
+from pii_guard.crypto.blind_index import Normaliser, index_column, labels, normaliser_of
+from pii_guard.crypto.key import ColumnKey
+from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, token_prefix
+from pii_guard.errors import TokenError, UsageError
+from pii_guard.keys.keyring import Keyring
+from pii_guard.model import Tag, path_text
+from pii_guard.naming import safe_name, unique_names
+from pii_guard.planning import INDEX_SUFFIX
+from pii_guard.revealing import EncryptedColumn, encrypted_columns, field_of, refuse_stray
+from pii_guard.spans import span_key_ids
+from pii_guard.tags import read_tag, write_tag
+
+__all__ = ["Moved", "reencrypt"]
+
+TASK = "reencrypt"
+INSIDE = "holds tokens inside of texts, which are not moved; reveal the table and protect it again"
+BOUND = "holds tokens that are bound to their rows, which are not moved; reveal the table and protect it again"
+
+
+@dataclass(slots=True)
+class Moved:
+    """What was done to the values of the encrypted columns, counted as the batches go by."""
+
+    moved: int = 0
+    """Tokens that are under the newest key of their field now."""
+    current: int = 0
+    """Tokens that were so before."""
+    plain: int = 0
+    """Values that are no tokens, left as they are."""
+    fields: set[str] = field(default_factory=set)
+    """Logical fields with moved tokens."""
+
+
+def reencrypt(
+    reader: pa.RecordBatchReader,
+    keyring: Keyring,
+    audit: AccessLog,
+    *,
+    actor: str,
+    table: str = "data",
+    tags: Mapping[str, Tag] | None = None,
+) -> tuple[pa.RecordBatchReader, Moved]:
+    """The same rows with every token under the newest active key of its field, retention class, period, mode and
+    purposes, and its blind index made anew; and what was done, complete when the rows are read.
+
+    Each old key is opened for the first of its purposes, and the access is recorded as task `reencrypt`, before the
+    first batch is released. `tags`: those of a sidecar, for columns of `table` that carry none. Idempotent: tokens of
+    the newest key stay as they are. Raises UsageError where nothing is encrypted or tokens stand inside of texts,
+    KeyringError for a token of an unknown or destroyed key, TokenError for one that does not open or that stands in a
+    column that had none in its first batch and has no tag, AuditError.
+    """
+    first = list(islice(reader, 1))
+    known = frozenset(record.key_id for record in keyring.records()).__contains__
+    tagged = _tagged(reader.schema, table, tags or {})
+    columns = encrypted_columns(tagged, first[0] if first else None, known)
+    if not columns:
+        raise UsageError("nothing in it is encrypted: there is no tag and no token")
+    run = _Run(keyring, tagged, known)
+    schema = run.schema_after(columns)
+    ids = sorted({key_id for column in columns for key_id in column.key_ids})
+    purposes = ", ".join(sorted({run.purpose(key_id) for key_id in ids}))
+    fields = [field_of(column, keyring) for column in columns]
+
+    def released() -> Iterator[pa.RecordBatch]:
+        with audit.access(purpose=purposes, actor=actor, task=TASK, fields=fields, key_ids=ids) as access:
+            access.key_ids = run.used
+            try:
+                for batch in chain(first, reader):
+                    yield run.batch(batch, columns, schema)
+                    access.rows += batch.num_rows
+            except TokenError as error:
+                access.failures = len(error.rows)
+                raise error.shifted(access.rows) from None
+
+    return pa.RecordBatchReader.from_batches(schema, released()), run.moved
+
+
+def _tagged(schema: pa.Schema, table: str, tags: Mapping[str, Tag]) -> pa.Schema:
+    """The schema with the tags of a sidecar on the columns that have none of their own."""
+    fields = list(schema)
+    for index, name in enumerate(unique_names(schema)):
+        tag = tags.get(f"{table}.{path_text((safe_name(name, index + 1)[0],))}")
+        if tag is not None and read_tag(fields[index]) is None:
+            fields[index] = write_tag(fields[index], tag)
+    return pa.schema(fields, schema.metadata)
+
+
+class _Run:
+    """The keys of one pass over a table."""
+
+    def __init__(self, keyring: Keyring, schema: pa.Schema, known: Callable[[bytes], bool]) -> None:
+        self.keyring, self.schema, self.moved = keyring, schema, Moved()
+        self._known = known
+        self.used: set[bytes] = set()
+        self._targets: dict[bytes, ColumnKey] = {}
+
+    def purpose(self, key_id: bytes) -> str:
+        """The purpose that a key is opened for."""
+        return self.keyring.record(key_id).purposes[0]
+
+    def target(self, key_id: bytes) -> ColumnKey:
+        """The newest key in the place of this one."""
+        if key_id not in self._targets:
+            old = self.keyring.record(key_id)
+            self._targets[key_id] = self.keyring.encryption_key(
+                old.field, old.retention, old.purposes, old.mode, period=old.period
+            )
+        return self._targets[key_id]
+
+    def schema_after(self, columns: Sequence[EncryptedColumn]) -> pa.Schema:
+        """The schema whose tags name the newest keys."""
+        fields = list(self.schema)
+        for column in columns:
+            newest = {self.target(key_id).key_id for key_id in column.key_ids}
+            if column.spans and newest - set(column.key_ids):
+                raise UsageError(f"{column.shown}: {INSIDE}")
+            for index in (column.index, self._index_of(column.index)):
+                tag = read_tag(fields[index]) if index >= 0 else None
+                if tag is not None and newest:
+                    fields[index] = write_tag(fields[index], replace(tag, key_id=max(newest, key=self._age).hex()))
+        return pa.schema(fields, self.schema.metadata)
+
+    def _age(self, key_id: bytes) -> int:
+        return [record.key_id for record in self.keyring.records()].index(key_id)
+
+    def _index_of(self, column: int) -> int:
+        """The column of the blind index of a column; -1 if there is none."""
+        return int(self.schema.get_field_index(self.schema.field(column).name + INDEX_SUFFIX))
+
+    def batch(self, batch: pa.RecordBatch, columns: Sequence[EncryptedColumn], schema: pa.Schema) -> pa.RecordBatch:
+        """One batch with its tokens under the newest keys. None is left behind: its key may be destroyed next."""
+        arrays = list(batch.columns)
+        for index in set(range(len(arrays))) - {column.index for column in columns}:
+            refuse_stray(arrays[index], self.schema, index, self._known)
+        for column in columns:
+            if not column.spans:
+                self._move(arrays, column)
+            elif any(
+                self.target(key_id).key_id != key_id
+                for key_id in filter(self._known, span_key_ids(arrays[column.index]))
+            ):
+                raise UsageError(f"{column.shown}: {INSIDE}")
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _move(self, arrays: list[pa.Array], column: EncryptedColumn) -> None:
+        values, text = arrays[column.index], arrays[column.index].cast(pa.large_string())
+        tag = read_tag(self.schema.field(column.index)) or Tag()
+        found = key_ids(text)
+        empty = pc.sum(pc.equal(text, "")).as_py() or 0  # as CSV writes nulls
+        self.moved.plain += len(text) - text.null_count - empty - int(find_tokens(text).true_count)
+        for key_id, count in found.items():
+            old, target = self.keyring.record(key_id), self.target(key_id)
+            if target.key_id == key_id:
+                self.moved.current += count
+                continue
+            if pc.any(pc.starts_with(text, token_prefix(key_id, old.mode, bound=True))).as_py():
+                raise UsageError(f"{column.shown}: {BOUND}")
+            self.used |= {key_id, target.key_id}
+            own = _always(self.keyring.decryption_key(key_id, self.purpose(key_id)))
+            mine = pc.starts_with(text, token_prefix(key_id, old.mode)).fill_null(False)
+            tokens = pc.if_else(mine, text, pa.scalar(None, text.type))
+            plain = decrypt_column(tokens, own, column.type, old.field)
+            text = pc.if_else(mine, encrypt_column(plain, target).cast(text.type), text)
+            index = self._index_of(column.index)
+            if index >= 0:
+                for form in self._forms(arrays[index], key_id, tag):
+                    made = index_column(plain, target, *form)
+                    arrays[index] = pc.if_else(mine, made.cast(arrays[index].type), arrays[index])
+            self.moved.moved += count
+            self.moved.fields.add(old.field)
+        arrays[column.index] = text.cast(values.type)
+
+    def _forms(self, indexes: pa.Array, key_id: bytes, tag: Tag) -> list[tuple[Normaliser, int]]:
+        """How the values of an old key are indexed: as the tag says, else as the indexes themselves do."""
+        if tag.index:
+            return [(normaliser_of(tag.kind), int(tag.index))]
+        return sorted((form, bits) for made_by, form, bits in labels(indexes) if made_by == key_id)[:1]
+
+
+def _always(key: ColumnKey) -> Callable[[bytes], ColumnKey]:
+    return lambda key_id: key
