@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from pii_guard.cli.process_title import hide_passwords
 from pii_guard.errors import PiiGuardError
 
 __all__ = ["main"]
@@ -23,10 +24,14 @@ COMMANDS = {
     "explain": "say why a field was judged as it was, with the figures",
     "find": "find personal data in one text, with its place",
     "check": "fail on personal data that is unencrypted or untagged",
+    "policy": "write, check and show why fields are kept and how long",
+    "rule": "list the rules of check, or explain one",
     "tag": "write down what each field holds, why it is kept and how long",
     "protect": "copy a table with its personal fields encrypted and tagged",
     "reveal": "copy a protected table with its fields opened for one purpose",
-    "keys": "make and show a key directory",
+    "reencrypt": "move tokens to the newest key of their field",
+    "audit": "verify and show the access records",
+    "keys": "make, show, renew and destroy keys",
     "kinds": "list the kinds of personal data, or explain one",
     "doctor": "say what this installation has and what it promises",
 }
@@ -86,6 +91,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit. No error shows a traceback, and none shows a value of the data."""
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
+        if arguments is None:
+            hide_passwords()
         sys.exit(_run(arguments))
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -13,7 +13,8 @@ from pii_guard.cli.options import keys_option
 from pii_guard.cli.output import announce
 from pii_guard.engine.lexer import LEXER
 from pii_guard.errors import KeyringError, PolicyError
-from pii_guard.keys.keyring import Keyring
+from pii_guard.keys.document import RemoteKek
+from pii_guard.keys.keyring import load as load_keys
 from pii_guard.policy import find_policy, load
 
 __all__ = ["command"]
@@ -52,18 +53,23 @@ def _policy() -> tuple[str, bool]:
         policy = load(path)
     except PolicyError as error:
         return f"policy: {error.source}: " + "; ".join(error.problems), False
-    return f"policy: {path} ({len(policy.purposes)} purposes, {len(policy.fields)} field rules)", True
+    roles = f", {len(policy.roles)} roles: ADVISORY, a role is what its caller claims" if policy.roles else ""
+    return f"policy: {path} ({len(policy.purposes)} purposes, {len(policy.fields)} field rules{roles})", True
 
 
 def _keys(directory: Path) -> tuple[str, bool]:
     if not directory.exists():
         return f"keys: none at {directory}; `pii-guard keys init` makes a key directory", True
     try:
-        records = Keyring.describe(directory)
+        document = load_keys(directory, private=False)
     except KeyringError as error:
         return f"keys: {error}", False
+    enforced = [purpose for purpose, kek in document.keks.purposes.items() if isinstance(kek, RemoteKek)]
+    advisory = len(document.keks.purposes) - len(enforced)
+    binding = "ADVISORY: whoever opens the directory opens every purpose"
+    if enforced:
+        binding = f"ENFORCED for {', '.join(sorted(enforced))}, ADVISORY for {advisory} others"
     return (
-        f"keys: {directory} ({len(records)} keys); purpose binding ADVISORY: whoever opens the directory opens every "
-        "purpose",
+        f"keys: {directory} ({len(document.records)} keys); purpose binding {binding}; more: pii-guard keys doctor",
         True,
     )

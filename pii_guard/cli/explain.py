@@ -7,17 +7,23 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import comments_option, existing_targets, policy_option, reading_options
-from pii_guard.cli.output import emit, watching
+from pii_guard.cli.options import (
+    comments_option,
+    database_options,
+    existing_targets,
+    policy_option,
+    reading_options,
+)
+from pii_guard.cli.output import emit
 from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import Reading
 from pii_guard.connectors.database_url import shown_target
+from pii_guard.connectors.selection import Selection
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
 from pii_guard.model import FieldReport
 from pii_guard.render.explain import explain
-from pii_guard.scanner import scan_targets
 from pii_guard.tags import did_you_mean, logical_field
 
 __all__ = ["command"]
@@ -26,26 +32,35 @@ __all__ = ["command"]
 @click.command("explain")
 @click.argument("target", callback=existing_targets)
 @click.option("--field", "field", required=True, metavar="FIELD", help="PATH, TABLE.PATH or SOURCE::TABLE::PATH.")
+@database_options
 @policy_option
 @comments_option
 @reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def command(target: str, field: str, policy: Path | None, comments: bool, reading: Reading, quiet: bool) -> int:
+def command(
+    target: str,
+    field: str,
+    selection: Selection,
+    password: str | None,
+    policy: Path | None,
+    comments: bool,
+    reading: Reading,
+    quiet: bool,
+) -> int:
     """Say why a field of TARGET was judged as it was, with the figures.
 
     \b
     pii-guard explain customers.csv --field phone
     """
     chosen = settings(policy, place_of(target))
-    with watching(quiet) as progress:
-        report = chosen.suppressed(
-            scan_targets([target], detectors=chosen.detectors, comments=comments, reading=reading, progress=progress)
-        )
+    report = chosen.scanned(
+        target, comments=comments, reading=reading, selection=selection, password=password, quiet=quiet
+    )
     found = [item for item in report.fields if field in _names(item)]
     if not found:
         known = [name for item in report.fields for name in _names(item)[:2]]
         raise UsageError(f"no field {field} in {shown_target(target)}{did_you_mean(field, known)}")
-    emit("\n".join(explain(item, _named(item, chosen.detectors)) for item in found))
+    emit("\n".join(explain(item, *_named(item, chosen.detectors)) for item in found))
     return 0 if report.complete else 3
 
 
@@ -53,10 +68,15 @@ def _names(report: FieldReport) -> tuple[str, str, str]:
     return report.field.path, logical_field(report.field), str(report.field)
 
 
-def _named(report: FieldReport, detectors: Sequence[Detector]) -> list[str]:
+def _named(report: FieldReport, detectors: Sequence[Detector]) -> tuple[list[str], list[str]]:
+    """The kinds that the name of a field names, and those that the comment on it does."""
     names = [segment for segment in report.segments if segment not in ("[]", "{}", "{keys}")]
-    return [
-        detector.kind.id
-        for detector in detectors
-        if names and names_kind(names[-1], detector.headers, detector.column.unless)
-    ]
+    named, commented = (
+        [
+            detector.kind.id
+            for detector in detectors
+            if text and names_kind(text, detector.headers, detector.column.unless)
+        ]
+        for text in (names[-1] if names else "", report.comment)
+    )
+    return named, commented

@@ -15,7 +15,7 @@ from pii_guard.naming import safe_text
 from pii_guard.render import escape
 from pii_guard.scanner import Progress
 
-__all__ = ["announce", "emit", "say", "terminal_width", "watching"]
+__all__ = ["announce", "append", "counting", "emit", "say", "terminal_width", "watching"]
 
 
 def say(line: str) -> None:
@@ -54,6 +54,15 @@ def emit(text: str, output: Path | None = None) -> None:
         raise WriteError(f"{output}: cannot be written: {error.strerror}") from None
 
 
+def append(text: str, output: Path) -> None:
+    """Write a result behind what a file holds already, in one go. `text` is safe to show."""
+    try:
+        with output.open("ab") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise WriteError(f"{output}: cannot be written: {error.strerror}") from None
+
+
 def _to_stdout(data: bytes) -> None:
     try:
         sys.stdout.buffer.write(data)
@@ -68,6 +77,22 @@ def _to_stdout(data: bytes) -> None:
 def _discard_stdout() -> None:
     """Send what is left for stdout nowhere: the interpreter would try to write it again on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def counting(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """A progress line that counts up to `total` on a terminal; None in a pipe, with --quiet, or for nothing to do."""
+    if quiet or not total or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,20 @@ from pathlib import Path
 import click
 
 from pii_guard import connectors
-from pii_guard.cli.options import keys_option, passphrase, passphrase_option, policy_option
+from pii_guard.audit import AccessLog
+from pii_guard.cli.options import (
+    heads_option,
+    keys_option,
+    open_keyring,
+    passphrase_option,
+    policy_option,
+    table_options,
+)
 from pii_guard.cli.output import announce
 from pii_guard.cli.settings import existing_policy, place_of
 from pii_guard.cli.tables import only_table
-from pii_guard.guard import Guard
-from pii_guard.keys.keyring import Keyring
+from pii_guard.crypto.token import OnError
+from pii_guard.guard import ACCESS_LOG, Guard
 
 __all__ = ["command"]
 
@@ -23,9 +31,23 @@ __all__ = ["command"]
 @click.option("--purpose", required=True, help="What the data is needed for; the policy must declare it.")
 @click.option("--actor", help="Who asks, for the access record; by default the account of the operating system.")
 @click.option("--task", default="reveal", show_default=True, help="What is being done, for the access record.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["raise", "null"]),
+    default="raise",
+    show_default=True,
+    help="What becomes of values that do not open: an end of the command, or nulls, which are counted.",
+)
+@click.option("--reason", help="Why this time, such as a ticket, for the access record.")
+@click.option("--subject", metavar="COLUMN", help="Whose data each row is: its pseudonyms go into the access record.")
+@click.option("--role", help="The role that the policy grants access by; needed where it has any.")
+@click.option("--columns", metavar="NAME,...", help="Open only these columns; the others stay encrypted.")
+@click.option("--masked", is_flag=True, help="Show a few characters of each value only.")
 @policy_option
 @keys_option
 @passphrase_option
+@table_options
+@heads_option
 @click.option("--overwrite", is_flag=True, help="Replace the target if it exists.")
 def command(
     source: str,
@@ -33,9 +55,18 @@ def command(
     purpose: str,
     actor: str | None,
     task: str,
+    on_error: OnError,
+    reason: str | None,
+    subject: str | None,
+    role: str | None,
+    columns: str | None,
+    masked: bool,
     policy: Path | None,
     keys: Path,
     passphrase_file: Path | None,
+    table: str | None,
+    password: str | None,
+    heads: Path | None,
     overwrite: bool,
 ) -> int:
     """Copy a protected SOURCE to a new file with its fields opened for one purpose.
@@ -44,11 +75,15 @@ def command(
     that the policy does not declare, or that a field was not protected for, is refused. The new file can be read by you
     alone.
     """
-    table, _ = only_table(source)
+    data, _ = only_table(source, table=table, password=password)
     rules = existing_policy(policy, place_of(source))
     connectors.check_target(target, overwrite=overwrite)
-    guard = Guard(rules, Keyring.open(keys, passphrase(passphrase_file)))
-    revealed = guard.reveal(table.reader(), purpose=purpose, actor=actor, task=task)
-    rows = connectors.write(revealed, target, overwrite=overwrite, private=True)
-    announce(f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}, opened for {purpose}")
+    guard = Guard(rules, open_keyring(keys, passphrase_file), audit=AccessLog(keys / ACCESS_LOG, heads))
+    names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+    with guard.reveal(purpose=purpose, actor=actor, task=task, reason=reason, role=role) as session:
+        revealed = session.decrypt(data.reader(), columns=names, masked=masked, on_error=on_error, subject=subject)
+        rows = connectors.write(revealed, target, overwrite=overwrite, private=True)
+    announce(
+        f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}, {'masked' if masked else 'opened'} for {purpose}"
+    )
     return 0

@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,19 +16,24 @@ from pii_guard.cli.options import (
     kinds_of,
     policy_option,
     reading_options,
-    sample_share,
+    sample_option,
     target_arguments,
     threads_option,
+    token_options,
 )
-from pii_guard.cli.output import emit, terminal_width, watching
-from pii_guard.cli.settings import by_policy, place_of, settings
+from pii_guard.cli.output import emit, say, terminal_width, watching
+from pii_guard.cli.settings import by_policy, known_tokens, place_of, settings
 from pii_guard.connectors.base import Reading
-from pii_guard.connectors.sampling import Sample
+from pii_guard.connectors.sampling import LARGE_TABLES, Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
 from pii_guard.scanner import Seen, joined, scan_targets
+from pii_guard.tags import load_sidecar, sidecar_path
+
+if TYPE_CHECKING:
+    from pii_guard.keys.markers import KnownKeys
 
 __all__ = ["command"]
 
@@ -46,7 +52,7 @@ CONFIDENCES = [str(level) for level in Confidence]
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out files and tables whose name matches; may be repeated.",
+    help="Leave out files whose name matches; may be repeated.",
 )
 @database_options
 @policy_option
@@ -58,13 +64,14 @@ CONFIDENCES = [str(level) for level in Confidence]
 )
 @click.option("--show-values", is_flag=True, help="Show values unmasked; on a terminal only.")
 @threads_option
+@sample_option
 @click.option(
-    "--sample",
-    metavar="N%",
-    callback=sample_share,
-    help="Read so much of each file: Parquet by row groups, text by blocks of lines; and of each table in a database.",
+    "--full",
+    is_flag=True,
+    help=f"Read tables of databases in full; else, {LARGE_TABLES.rows:,} rows of each of over {LARGE_TABLES.above:,}.",
 )
 @reading_options
+@token_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     targets: tuple[str, ...],
@@ -73,17 +80,17 @@ def command(
     only: str | None,
     excluding: str | None,
     exclude: tuple[str, ...],
-    schemas: tuple[str, ...],
-    tables: tuple[str, ...],
-    views: bool,
-    query: str | None,
+    selection: Selection,
+    password: str | None,
     policy: Path | None,
     comments: bool,
     fail_on: str | None,
     show_values: bool,
     threads: int,
     sample: Sample | None,
+    full: bool,
     reading: Reading,
+    keys: KnownKeys | None,
     quiet: bool,
 ) -> int:
     """Find personal data in TARGET... (files, directories, archives, URLs of databases and stores, or - for stdin).
@@ -98,6 +105,8 @@ def command(
     """
     if show_values and (form != "table" or output is not None or not sys.stdout.isatty()):
         raise UsageError("--show-values shows values on a terminal only: no other --format, no --output, no pipe")
+    if full and sample is not None:
+        raise UsageError("give one of --sample and --full")
     parts, seen = [], Seen()
     with watching(quiet) as progress:
         for group in by_policy(policy, targets):
@@ -116,8 +125,10 @@ def command(
                 progress=progress,
                 seen=seen,
                 threads=threads,
-                reading=replace(reading, sample=sample),
-                selection=Selection(schemas, tables, views, query),
+                reading=replace(reading, sample=sample, of_tables=None if full else LARGE_TABLES),
+                selection=selection,
+                password=password,
+                known=known_tokens(keys, load_sidecar(sidecar_path(place_of(group[0]))) if keys else {}),
             )
             parts.append(chosen.suppressed(part))
     report = joined(parts)
@@ -127,6 +138,9 @@ def command(
     else:
         text = {"json": scan.json, "jsonl": scan.jsonl, "csv": scan.csv}[form](report)
     emit(text, output)
+    if report.samples and sample is None:
+        tables = f"{len(report.samples)} table{'' if len(report.samples) == 1 else 's'}"
+        say(f"of {tables} of more than {LARGE_TABLES.above:,} rows a sample was read; --full reads all")
     if fail_on and any(
         finding.personal
         and finding.confidence >= Confidence[fail_on.upper()]

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pii_guard.cli.output import watching
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.errors import PolicyError
 from pii_guard.model import ScanReport
 
 if TYPE_CHECKING:  # without a policy no command needs pydantic
+    from pii_guard.connectors.base import Reading
+    from pii_guard.connectors.selection import Selection
+    from pii_guard.crypto.recognition import Known
+    from pii_guard.keys.markers import KnownKeys
+    from pii_guard.model import Tag
     from pii_guard.policy import Policy
 
-__all__ = ["Settings", "by_policy", "existing_policy", "place_of", "required", "settings"]
+__all__ = [
+    "Settings",
+    "by_policy",
+    "existing_policy",
+    "found_policy",
+    "known_tokens",
+    "place_of",
+    "required",
+    "settings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,31 @@ class Settings:
 
     policy: Policy | None
     detectors: tuple[Detector, ...]
+
+    def scanned(
+        self,
+        target: str,
+        *,
+        comments: bool,
+        reading: Reading,
+        selection: Selection,
+        password: str | None,
+        quiet: bool,
+    ) -> ScanReport:
+        """A scan of `target`, with progress, without what the policy suppresses today."""
+        from pii_guard.scanner import scan_targets
+
+        with watching(quiet) as progress:
+            report = scan_targets(
+                [target],
+                detectors=self.detectors,
+                comments=comments,
+                reading=reading,
+                progress=progress,
+                selection=selection,
+                password=password,
+            )
+        return self.suppressed(report)
 
     def suppressed(self, report: ScanReport) -> ScanReport:
         """`report` with the findings apart that the policy suppresses today."""
@@ -58,6 +98,15 @@ def settings(
     return Settings(policy, select(only, excluding, own=own, masked=masked))
 
 
+def known_tokens(keys: KnownKeys | None, tags: Mapping[str, Tag]) -> Known | None:
+    """What a scan knows of tokens: of their keys, and which fields the sidecar `tags` say have another name by now."""
+    if keys is None:
+        return None
+    from pii_guard.crypto.recognition import Known
+
+    return Known(keys, {name: tag.field for name, tag in tags.items() if tag.field})
+
+
 def place_of(target: str) -> Path:
     """Where the policy and the tags of a target are looked for: of URLs and standard input, the working directory."""
     return Path.cwd() if target == "-" or "://" in target else Path(target)
@@ -71,6 +120,11 @@ def existing_policy(given: Path | None, start: Path) -> Policy:
     from pii_guard.policy import load
 
     return load(path)
+
+
+def found_policy(given: Path | None, start: Path) -> Policy | None:
+    """The policy for a command that does with and without one, and looks for nothing."""
+    return None if _policy_file(given, start) is None else existing_policy(given, start)
 
 
 def required(given: Path | None, start: Path) -> tuple[Policy, Settings]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pii_guard.model import FieldReport, Finding, ScanReport
+from pii_guard.engine.verdict import ENCRYPTED
+from pii_guard.model import FieldReport, Finding, ScanReport, TokenState
 
 __all__ = ["REPORT_VERSION", "field_entries", "not_examined", "summary"]
 
@@ -35,7 +36,15 @@ def _entry(field: FieldReport, finding: Finding) -> dict[str, Any]:
         "personal": finding.personal,
         "samples": list(finding.samples),
         "evidence": list(finding.evidence),
+        **({"lines": list(finding.lines)} if finding.lines else {}),
+        **({"key": field.key} if field.key else {}),
+        **({"tokens": dict(field.tally.token_states)} if finding.kind == ENCRYPTED and _told(field) else {}),
     }
+
+
+def _told(field: FieldReport) -> bool:
+    """Whether more is known of a field's tokens than that they look like tokens."""
+    return bool(set(field.tally.token_states) - {TokenState.LOOKS})
 
 
 def not_examined(report: ScanReport) -> list[dict[str, str]]:
@@ -49,11 +58,18 @@ def summary(report: ScanReport) -> dict[str, Any]:
         "version": REPORT_VERSION,
         "complete": report.complete,
         "coverage": {**asdict(report.coverage), "fields": len(report.fields)},
+        "samples": _samples(report),
         "not_examined": not_examined(report),
         "out_of_scope": dict(sorted(report.out_of_scope.items())),
         "suppressed": _suppressed(report),
         "allowed": _allowed(report),
     }
+
+
+def _samples(report: ScanReport) -> list[dict[str, Any]]:
+    """One record a table of which a sample was read, sorted."""
+    entries = ({**asdict(item), "bound": item.bound} for item in report.samples)
+    return sorted(entries, key=lambda entry: (entry["source"], entry["table"]))
 
 
 def _suppressed(report: ScanReport) -> list[dict[str, Any]]:

@@ -6,10 +6,23 @@ command to a build runner) comes out as text that can be seen. Korean and other 
 
 from __future__ import annotations
 
+import html as stdlib_html
 import json as stdlib_json
 import re
+from urllib.parse import quote
 
-__all__ = ["csv_cell", "json", "terminal"]
+__all__ = [
+    "csv_cell",
+    "github",
+    "github_property",
+    "html",
+    "json",
+    "markdown",
+    "sarif_text",
+    "terminal",
+    "uri",
+    "xml",
+]
 
 _INVISIBLE = re.compile(
     "["
@@ -20,9 +33,12 @@ _INVISIBLE = re.compile(
     "\ud800-\udfff"  # lone surrogates: bytes of a file name that are not UTF-8
     "]"
 )
+_NO_CHARACTER = re.compile("[\ufffe\uffff]")  # no characters of XML 1.0, beside those above
 # Build runners obey `##[` and `##vso[` anywhere in a line, `::` at its start (white space aside).
 _COMMAND = re.compile(r"##(?=\[|vso\[)")
 _COMMAND_AT_START = re.compile(r"\A\s*::")
+# What starts markup inside a line of Markdown; HTML is escaped before.
+_MARKUP = re.compile(r"[\\`*_\[\]|~@]|://")
 # What a spreadsheet takes as the start of a formula; some take the full-width forms too.
 _FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
 
@@ -60,6 +76,70 @@ def csv_cell(text: str) -> str:
     ("'=cmd()", '전화')
     """
     return ("'" if _FORMULA.match(text) else "") + _INVISIBLE.sub(_visible, _COMMAND.sub(r"\\x23\\x23", text))
+
+
+def html(text: str) -> str:
+    """`text` as content of an HTML element or of an attribute in quotes.
+
+    >>> html('<b>"전화"</b>')
+    '&lt;b&gt;&quot;전화&quot;&lt;/b&gt;'
+    """
+    return stdlib_html.escape(_INVISIBLE.sub(_visible, _COMMAND.sub(r"\\x23\\x23", text)))
+
+
+def markdown(text: str) -> str:
+    r"""`text` as the content of a cell or heading of Markdown: no markup, no HTML, no link, no new cell or line.
+
+    >>> markdown("a|b *c* <d> [e](f)")
+    'a\\|b \\*c\\* &lt;d&gt; \\[e\\](f)'
+    """
+    return _MARKUP.sub(r"\\\g<0>", html(text).replace("&#x27;", "'").replace("&quot;", '"'))
+
+
+def xml(text: str) -> str:
+    """`text` as content of an element or, in double quotes, of an attribute of XML 1.0.
+
+    >>> xml('<a href="x">&</a>')
+    '&lt;a href=&quot;x&quot;&gt;&amp;&lt;/a&gt;'
+    """
+    return stdlib_html.escape(_NO_CHARACTER.sub(_visible, terminal(text)))
+
+
+def github(text: str) -> str:
+    r"""`text` as the message of a workflow command of GitHub Actions, on one line.
+
+    >>> print(github("100 %\n"))
+    100 %25\x0a
+    """
+    return terminal(text).replace("%", "%25")  # line ends, which GitHub writes %0D and %0A, are visible by now
+
+
+def github_property(text: str) -> str:
+    """`text` as the value of a property of a workflow command.
+
+    >>> github_property("a:b,c")
+    'a%3Ab%2Cc'
+    """
+    return github(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def sarif_text(text: str) -> str:
+    r"""`text` as a plain text message of SARIF 2.1.0: no embedded link (3.11.6), no placeholder (3.11.5).
+
+    >>> print(sarif_text("[x](y) {0}"))
+    \[x\](y) {{0}}
+    """
+    return re.sub(r"[\\\[\]]", r"\\\g<0>", terminal(text)).replace("{", "{{").replace("}", "}}")
+
+
+def uri(path: str) -> str:
+    """The path of a file as a URI reference (RFC 3986): relative as it is, absolute under `file://`.
+
+    >>> uri("data/고객 1.csv"), uri("/tmp/a:b")
+    ('data/%EA%B3%A0%EA%B0%9D%201.csv', 'file:///tmp/a%3Ab')
+    """
+    text = quote(terminal(path), safe="/~")
+    return f"file://{text}" if text.startswith("/") else text
 
 
 def _visible(hit: re.Match[str]) -> str:

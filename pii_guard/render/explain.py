@@ -10,8 +10,8 @@ from pii_guard.render import escape
 __all__ = ["explain"]
 
 
-def explain(report: FieldReport, named: Iterable[str]) -> str:
-    """The figures and reasons of one field. `named` are the kinds that its header names."""
+def explain(report: FieldReport, named: Iterable[str], commented: Iterable[str] = ()) -> str:
+    """The figures and reasons of one field: `named` are the kinds that its header names, `commented` its comment."""
     tally = report.tally
     plain = tally.examined - tally.tokens
     lines = [
@@ -20,6 +20,10 @@ def explain(report: FieldReport, named: Iterable[str]) -> str:
         f"{tally.tokens:,} tokens, {tally.invalid:,} not valid UTF-8; {tally.bytes:,} bytes",
         f"  the name of the field names: {', '.join(named) or 'no kind'}",
     ]
+    if report.comment:
+        lines.append(f"  the comment of the field names: {', '.join(commented) or 'no kind'}")
+    if report.key:
+        lines.append(f"  it is a part of a {report.key} key")
     for finding in report.findings:
         lines += ["", f"  {finding.kind}: {finding.confidence} ({finding.protection})"]
         lines += [f"    - {reason}" for reason in finding.evidence]

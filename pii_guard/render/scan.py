@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["csv", "footer", "json", "jsonl", "table"]
 
+MOST_SAMPLES = 10
+"""Samples that the last lines name, at most."""
 NARROW = 80
 """Below this width a table would be all folds; the same is then written as lines."""
 
@@ -31,7 +33,7 @@ _STYLES = {
 }
 _CSV_COLUMNS = (
     *("record", "source", "table", "field", "kind", "confidence", "examined", "hits", "protection"),
-    *("personal", "samples", "evidence"),
+    *("personal", "samples", "evidence", "key", "lines"),
 )
 
 
@@ -43,6 +45,7 @@ def json(report: ScanReport) -> str:
         "complete": whole["complete"],
         "coverage": whole["coverage"],
         "fields": field_entries(report),
+        "samples": whole["samples"],
         "not_examined": whole["not_examined"],
         "out_of_scope": whole["out_of_scope"],
         "suppressed": whole["suppressed"],
@@ -74,14 +77,18 @@ def _csv_rows(report: ScanReport) -> Iterator[dict[str, Any]]:
     for entry in field_entries(report):
         yield {
             "record": "finding",
-            **entry,
+            **{name: entry[name] for name in _CSV_COLUMNS if name in entry},
             "personal": str(entry["personal"]).lower(),
             "samples": " | ".join(entry["samples"]),
             "evidence": " | ".join(entry["evidence"]),
+            "lines": " | ".join(map(str, entry.get("lines", ()))),
         }
     whole = summary(report)
     for item in whole["not_examined"]:
         yield {"record": "not_examined", "source": item["source"], "evidence": item["reason"]}
+    for item in whole["samples"]:
+        words = f"{item['rows']} of about {item['estimated']} rows | {item['drawn']} | bound: {item['bound']}"
+        yield {"record": "sample", "source": item["source"], "table": item["table"], "evidence": words}
     for reason, count in whole["out_of_scope"].items():
         yield {"record": "out_of_scope", "evidence": f"{count} | {reason}"}
     for item in whole["suppressed"]:
@@ -120,18 +127,27 @@ def _grid(entries: Iterable[dict[str, Any]]) -> Table:
             cell(_name(entry)),
             cell(entry["kind"]),
             cell(entry["confidence"], _STYLES.get(entry["confidence"], "")),
-            cell(_hits(entry)),
-            cell(entry["protection"], _STYLES.get(entry["protection"], "")),
+            Text("\n").join(map(cell, filter(None, (_hits(entry), _in_lines(entry))))),
+            Text("\n").join(
+                (cell(entry["protection"], _STYLES.get(entry["protection"], "")), *map(cell, _tokens(entry)))
+            ),
             Text("\n").join(cell(sample) for sample in entry["samples"]),
         )
     return grid
+
+
+def _tokens(entry: dict[str, Any]) -> list[str]:
+    """What is told of a field's tokens, one line a state."""
+    return [f"{count:,} {state}" for state, count in entry.get("tokens", {}).items()]
 
 
 def _lines(entries: Iterable[dict[str, Any]]) -> str:
     text = ""
     for entry in entries:
         text += f"{escape.terminal(_name(entry))}\n"
-        text += f"  {escape.terminal(entry['kind'])}, {entry['confidence']}, {_hits(entry)}, {entry['protection']}\n"
+        hits = ", ".join(filter(None, (_hits(entry), _in_lines(entry))))
+        text += f"  {escape.terminal(entry['kind'])}, {entry['confidence']}, {hits}, {entry['protection']}\n"
+        text += "".join(f"  {escape.terminal(line)}\n" for line in _tokens(entry))
         text += "".join(f"  {escape.terminal(sample)}\n" for sample in entry["samples"])
     return text
 
@@ -150,11 +166,11 @@ def footer(report: ScanReport) -> str:
         *([f"{_count(coverage.replaced, 'byte sequence')} of no known encoding"] if coverage.replaced else []),
     ]
     text = f"{', '.join(counts)}; complete: {_word(report.complete)}\n"
-    if coverage.sampled:
-        tables, unread = _count(coverage.sampled, "table"), _count(coverage.unread, "byte")
-        text += f"a sample: of {tables} a part was read, {unread} were not; what was not found may be in up to "
-        text += f"{coverage.bound:.3%} of the rows (95 %, if rows are spread evenly)\n"
     whole = summary(report)
+    text += "".join(_sample(item) for item in whole["samples"][:MOST_SAMPLES])
+    if len(whole["samples"]) > MOST_SAMPLES:
+        more = _count(len(whole["samples"]) - MOST_SAMPLES, "other table")
+        text += f"a sample: of {more} a part was read too (--format json names them)\n"
     for item in whole["not_examined"]:
         text += f"not examined: {escape.terminal(item['source'])}: {escape.terminal(item['reason'])}\n"
     if whole["out_of_scope"]:
@@ -169,12 +185,29 @@ def footer(report: ScanReport) -> str:
     return text
 
 
+def _sample(item: dict[str, Any]) -> str:
+    """What was read of a table and what that leaves open: a sample never shows that there is nothing."""
+    even = "" if item["by_row"] else ", if rows are spread evenly"
+    return (
+        f"a sample: {escape.terminal(item['source'])}: {escape.terminal(item['table'])}: {_count(item['rows'], 'row')} "
+        f"of about {item['estimated']:,} ({item['drawn']}); what was not found may be in up to {item['bound']:.3%} "
+        f"of them (95 %{even})\n"
+    )
+
+
 def _name(entry: dict[str, Any]) -> str:
     return f"{entry['table']}.{entry['field']}"
 
 
 def _hits(entry: dict[str, Any]) -> str:
     return f"{entry['hits']:,}/{entry['examined']:,} ({_rate(entry['hits'], entry['examined'])})"
+
+
+def _in_lines(entry: dict[str, Any]) -> str:
+    """The first lines with a hit, in files of lines; empty elsewhere."""
+    lines = entry.get("lines", ())
+    more = ", ..." if entry["hits"] > len(lines) else ""
+    return f"line{'' if len(lines) == 1 else 's'} {', '.join(f'{line:,}' for line in lines)}{more}" if lines else ""
 
 
 def _rate(hits: int, examined: int) -> str:

@@ -9,9 +9,9 @@ from pii_guard.model import Tag
 from pii_guard.render import escape
 
 if TYPE_CHECKING:
-    from pii_guard.protection import PlannedField
+    from pii_guard.planning import PlannedField
 
-__all__ = ["listing", "plan"]
+__all__ = ["columns", "listing", "plan"]
 
 
 def listing(tags: Mapping[str, Tag]) -> str:
@@ -21,17 +21,18 @@ def listing(tags: Mapping[str, Tag]) -> str:
         for name, tag in sorted(tags.items())
     ]
     return (
-        _columns([("field", "kind", "purposes", "retention", "protection"), *rows]) if rows else "no personal fields\n"
+        columns([("field", "kind", "purposes", "retention", "protection"), *rows]) if rows else "no personal fields\n"
     )
 
 
 def plan(planned: Sequence[PlannedField]) -> str:
-    """One line a column: what is done with it and why."""
-    rows = [(field.shown, field.action, field.why) for field in planned]
-    return _columns([("column", "action", "why"), *rows])
+    """One line a column: what is done with it, under which key, how wide it becomes, and why."""
+    rows = [(field.shown, field.action, field.key or "-", str(field.width or "-"), field.why) for field in planned]
+    return columns([("column", "action", "key", "width", "why"), *rows])
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """`rows` below each other, each cell as wide as the widest of its column."""
     from rich.cells import cell_len, set_cell_size
 
     shown = [[escape.terminal(cell) for cell in row] for row in rows]

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from cli_runner import COMMAND, Result, environment, on_terminal, run, spawn
 
+from pii_guard.keys.keyring import Keyring
+
 PHONE = "010-1234-5678"
 
 
@@ -53,7 +55,8 @@ def test_interrupt_of_protect(desk: Path, suffix: str) -> None:
     assert old.read_bytes() == b"old"
     old.unlink()
     made = set(desk.rglob("*")) - set(before)
-    assert made <= {desk / "pii-guard-keys" / "keyring.lock"}
+    secrets = set((desk / "pii-guard-keys-epochs").glob("*.secret"))  # of keys that were made before the data was read
+    assert made <= {desk / "pii-guard-keys" / "keyring.lock", *secrets}
 
 
 def test_interrupt_of_reveal(desk: Path) -> None:
@@ -172,3 +175,16 @@ def test_missing_module(tmp_path: Path) -> None:
     result = spawn("scan", tmp_path, env=first_on_path(tmp_path))
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr == "pii-guard: the module numpy is missing or broken; install pii-guard-arrow anew\n"
+
+
+def test_nobody_confirms_where_there_is_no_input(tmp_path: Path) -> None:
+    """Standard input that is closed, as under some schedulers, is no yes and no fault."""
+    assert run("keys", "init", "--keys", "ring", cwd=tmp_path).code == 0
+    Keyring.open(tmp_path / "ring").encryption_key("t.phone", "contract", ["delivery"])
+    command = [*COMMAND, "keys", "destroy", "--field", "t.phone", "--keys", "ring"]
+    process = subprocess.run(
+        ["/bin/sh", "-c", '"$@" <&-', "sh", *command], cwd=tmp_path, env=environment(), capture_output=True, check=False
+    )
+    assert process.returncode == 2, process.stderr
+    assert b"not confirmed; nothing was changed" in process.stderr
+    assert [key.state for key in Keyring.describe(tmp_path / "ring")] == ["active"]

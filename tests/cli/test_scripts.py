@@ -43,7 +43,7 @@ def replay(script: str, directory: Path) -> str:
     commands, *rest = re.split(r"^-- (.+) --\n", script, flags=re.MULTILINE)
     files = list(zip(rest[::2], rest[1::2], strict=True))
     for name, content in files:
-        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(content, encoding="utf-8")
     blocks = []
     for line in commands.splitlines():
@@ -62,5 +62,10 @@ def stable(text: str, directory: Path) -> str:
     text = text.replace(str(directory), "DIRECTORY")
     text = re.sub(r"^(pii-guard|  [a-z-]+) \d[\w.+]*", r"\1 VERSION", text, flags=re.MULTILINE)
     text = re.sub(r"^lexer: .+", "lexer: LEXER", text, flags=re.MULTILINE)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+    text = re.sub(r"\bkey [0-9a-f]{8}\b", "key KEY-ID", text)
+    text = re.sub(r"\b[0-9a-f]{16}\b", "NUMBER", text)
+    text = re.sub(r"pgd1[\w-]{8}\b", "PREFIX", text)
     text = re.sub(r"Python \S+ on \w+", "Python VERSION on SYSTEM", text)
+    text = re.sub(r"(?<=encrypt  )[0-9a-f]{8}\b", "KEY-ID  ", text)
     return re.sub(r"^[0-9a-f]{8}\b", "KEY-ID  ", text, flags=re.MULTILINE)

@@ -18,13 +18,16 @@ def test_json_form(report: ScanReport) -> None:
         "version",
         "complete",
         "coverage",
+        "samples",
         "not_examined",
         "out_of_scope",
         "suppressed",
         "allowed",
+        "declared_columns",
         "exit_code",
         "violations",
         "warnings",
+        "accepted",
     ]
     assert (document["complete"], document["exit_code"]) == (False, 1)
     assert len(document["violations"]) == len(result.violations) == 8
@@ -34,6 +37,9 @@ def test_json_form(report: ScanReport) -> None:
         "source": "customers.csv",
         "table": "customers",
         "field": "phone",
+        "kinds": ["kr_phone_mobile"],
+        "file": None,
+        "line": None,
         "message": "kr_phone_mobile in the clear (certain, 5 of 5 values)",
         "mend": "",
     }

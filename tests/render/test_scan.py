@@ -144,6 +144,8 @@ def test_machine_formats_agree(report: ScanReport) -> None:
             "personal": str(entry["personal"]).lower(),
             "samples": " | ".join(entry["samples"]),
             "evidence": " | ".join(entry["evidence"]),
+            "key": entry.get("key", ""),
+            "lines": " | ".join(map(str, entry.get("lines", ()))),
         }
         assert row == {"record": "finding", **{name: str(value) for name, value in expected.items()}}
     assert rows[-1]["evidence"].startswith("complete: false | sources: 2")
@@ -224,7 +226,7 @@ def test_csv_has_no_formula(hostile_report: ScanReport) -> None:
     text = scan.csv(hostile_report)
     rows = list(csv.reader(io.StringIO(text)))
     assert len(rows) == len(text.splitlines()) == 5
-    assert {len(row) for row in rows} == {12}
+    assert {len(row) for row in rows} == {14}
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝")) for row in rows for cell in row)
     quoted = r'("([^"]|"")*"|\d+)'  # a reader that splits at another character finds no cell that it could obey
     assert all(re.fullmatch(f"{quoted}(,{quoted})*", line) for line in text.splitlines())
