@@ -50,7 +50,7 @@ class DateOfBirth:
         The Gregorian calendar; Korean forms. Dates of the lunar calendar have days that this one has as well.
     """
 
-    kind = Kind("date_of_birth", "date of birth", keep=(0, 0))
+    kind = Kind("date_of_birth", "date of birth", keep=(0, 0), domain=130 * 366)  # days since 1900, at least
     headers = frozenset(
         "생년월일 생일 출생일 출생일자 출생연도 출생년도 생년 dob birth birthday birthdate dateofbirth brdt brthdy "
         "birthdt birthymd birthyear byear bday".split()

@@ -44,7 +44,7 @@ class BankName:
         Participants of the KFTC account scheme, as of 2026-05-08.
     """
 
-    kind = Kind("kr_bank_name", "name of a Korean bank", personal=False, keep=None)
+    kind = Kind("kr_bank_name", "name of a Korean bank", personal=False, keep=None, domain=100)
     headers = frozenset(
         "은행 은행명 거래은행 입금은행 환불은행 급여은행 금융기관 금융기관명 bank bankname banknm refundbank".split()
     )

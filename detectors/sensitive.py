@@ -67,7 +67,8 @@ class Sensitive:
         PIPA Art. 23(1); Enforcement Decree Art. 18 (genetics, criminal records, biometrics, race).
     """
 
-    kind = Kind("sensitive", "sensitive detail (PIPA Art. 23)", keep=(0, 0))
+    # codes of diseases are the most various of them: some 20,000 (KCD)
+    kind = Kind("sensitive", "sensitive detail (PIPA Art. 23)", keep=(0, 0), domain=1 << 15)
     headers = frozenset(" ".join((HEALTH, CREED, UNION, POLITICS, SEX_LIFE, GENETICS, CRIME, RACE, BIOMETRICS)).split())
     column = ColumnRule(hinted=0.6, unhinted=None, sparse=False, unless=MACHINES, alone=frozenset(BIOMETRICS.split()))
     heads = None

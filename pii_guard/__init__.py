@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pii_guard.connectors.output import write
+    from pii_guard.connectors.streams import read
     from pii_guard.errors import PiiGuardError
     from pii_guard.finder import find
     from pii_guard.guard import Guard
@@ -33,6 +34,7 @@ __all__ = [
     "Tag",
     "__version__",
     "find",
+    "read",
     "scan",
     "write",
 ]
@@ -49,6 +51,7 @@ _HOMES = {
     "ScanReport": "model",
     "Tag": "model",
     "find": "finder",
+    "read": "connectors.streams",
     "scan": "scanner",
     "write": "connectors.output",
 }

@@ -17,7 +17,19 @@ import pyarrow.compute as pc
 
 from pii_guard.errors import PiiGuardError, ReadError, UsageError
 
-__all__ = ["MAX_MAP_KEYS", "ArrowData", "Leaf", "from_rows", "leaves", "normalise", "plain_type"]
+__all__ = [
+    "MAX_MAP_KEYS",
+    "ArrowData",
+    "Leaf",
+    "from_rows",
+    "leaves",
+    "normalise",
+    "plain",
+    "plain_type",
+    "read_batches",
+    "reader_of",
+    "uuid_text",
+]
 
 BATCH_ROWS = 65_536
 """Rows of a batch at most: large enough that a call costs nothing, small enough that memory stays flat."""
@@ -43,7 +55,7 @@ ArrowData: TypeAlias = ArrowStream | pa.RecordBatch | Sequence[Mapping[str, Any]
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type that `normalise` gives a column of type `kind`; the same type where nothing has to change."""
     if isinstance(kind, pa.BaseExtensionType):
-        return plain_type(kind.storage_type)
+        return pa.string() if kind == pa.uuid() else plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
         value = plain_type(kind.value_type)
         return pa.dictionary(pa.int32(), value) if _is_text(value) else value
@@ -81,15 +93,15 @@ def _is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    """One array in its plain type. Buffers are shared where nothing has to change.
+def plain(array: pa.Array) -> pa.Array:
+    """One array in its plain type (`plain_type`). Buffers are shared where nothing has to change.
 
     From the inside out: Arrow's casts refuse many encodings inside of lists and maps, and give list views the elements
     of other rows or none (pyarrow 26).
     """
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
-        return _plain(array.storage)
+        return uuid_text(array) if kind == pa.uuid() else plain(array.storage)
     if pa.types.is_run_end_encoded(kind):
         rows = np.arange(array.offset, array.offset + len(array))
         return _plain_child(array.values).take(pa.array(np.searchsorted(array.run_ends, rows, side="right")))
@@ -115,6 +127,22 @@ def _plain(array: pa.Array) -> pa.Array:
     return array.cast(target)
 
 
+_HEX = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
+_DASHES = 8, 13, 18, 23
+
+
+def uuid_text(array: pa.Array) -> pa.Array:
+    """UUIDs as text, 8-4-4-4-12 (RFC 9562, section 4): their 16 bytes are no value that anybody knows them by."""
+    data = np.frombuffer(array.storage.buffers()[1] or b"", np.uint8)
+    data = data[16 * array.offset : 16 * (array.offset + len(array))].reshape(-1, 16)
+    text = np.full((len(data), 36), ord("-"), np.uint8)
+    text[:, [place for place in range(36) if place not in _DASHES]] = _HEX[data].reshape(-1, 32)
+    texts = (
+        pa.Array.from_buffers(pa.binary(36), len(data), [None, pa.py_buffer(text)]).cast(pa.binary()).cast(pa.string())
+    )
+    return pc.if_else(array.is_valid(), texts, pa.scalar(None, pa.string()))
+
+
 def _offsets(lengths: npt.ArrayLike, kind: type[np.integer[Any]]) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(kind))
 
@@ -132,8 +160,8 @@ def _entries(array: pa.Array) -> tuple[pa.Array, pa.Array, npt.NDArray[np.int64]
 
 
 def _plain_child(array: pa.Array) -> pa.Array:
-    plain = _plain(array)
-    return plain.cast(plain.type.value_type) if pa.types.is_dictionary(plain.type) else plain
+    child = plain(array)
+    return child.cast(child.type.value_type) if pa.types.is_dictionary(child.type) else child
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
@@ -157,7 +185,8 @@ def _unicode(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _reader(data: object) -> pa.RecordBatchReader:
+def reader_of(data: object) -> pa.RecordBatchReader:
+    """A reader over anything that is Arrow data, with its types and batches as they are. Raises as `normalise` does."""
     if isinstance(data, pa.RecordBatchReader):
         return data
     if isinstance(data, pa.RecordBatch):
@@ -198,12 +227,12 @@ def normalise(data: ArrowData) -> pa.RecordBatchReader:
     >>> normalise([{"phone": "010-1234-5678"}, {"phone": None}]).read_all().num_rows
     2
     """
-    reader = _reader(data)
+    reader = reader_of(data)
     schema = pa.schema([child.with_type(plain_type(child.type)) for child in reader.schema], reader.schema.metadata)
     return pa.RecordBatchReader.from_batches(schema, _rechunk(_plain_batches(reader, schema), schema))
 
 
-def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def read_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     """The batches of a reader, whose errors may come from any library and quote values."""
     rows = 0
     while True:
@@ -220,13 +249,13 @@ def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _plain_batches(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in _read(reader):
+    for batch in read_batches(reader):
         if not batch.num_columns:
             yield batch
             continue
         for start in range(0, max(batch.num_rows, 1), BATCH_ROWS):
             part = batch.slice(start, BATCH_ROWS)
-            yield pa.RecordBatch.from_arrays([_plain(column) for column in part.columns], schema=schema)
+            yield pa.RecordBatch.from_arrays([plain(column) for column in part.columns], schema=schema)
 
 
 def _rechunk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -305,16 +334,16 @@ def leaves(batch: pa.RecordBatch) -> Iterator[Leaf]:
     Raises UsageError for a type that Arrow cannot write as text.
     """
     for number, (top, column) in enumerate(zip(batch.schema, batch.columns, strict=True)):
-        yield from _descend(number, (top.name,), _plain(column), top)
+        yield from _descend(number, (top.name,), plain(column), top)
 
 
 def _descend(column: int, path: tuple[str, ...], array: pa.Array, field: pa.Field) -> Iterator[Leaf]:
     kind = array.type
     if pa.types.is_struct(kind) and kind.num_fields:
         for child, values in zip(kind, array.flatten(), strict=True):
-            yield from _descend(column, (*path, child.name), _plain(values), child)
+            yield from _descend(column, (*path, child.name), plain(values), child)
     elif _is_list(kind):
-        yield from _descend(column, (*path, "[]"), _plain(array.flatten()), kind.value_field)
+        yield from _descend(column, (*path, "[]"), plain(array.flatten()), kind.value_field)
     elif pa.types.is_map(kind):
         yield from _descend_map(column, path, array)
     elif pa.types.is_union(kind):

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
+    "AccessRefusedError",
     "AuditError",
+    "ConflictError",
     "CustomKindError",
     "KeyringError",
     "LostConnectionError",
@@ -81,6 +83,10 @@ class WriteError(PiiGuardError):
     exit_code = 3
 
 
+class ConflictError(WriteError):
+    """Rows or a table are locked by another session; a second attempt may succeed."""
+
+
 class KeyringError(PiiGuardError):
     """A key directory is missing, damaged, unsafe, or has no key for what was asked."""
 
@@ -89,7 +95,11 @@ class WrongPassphraseError(KeyringError):
     """The key directory does not open with the passphrase or root secret that was given."""
 
 
-class PurposeRefusedError(KeyringError):
+class AccessRefusedError(KeyringError):
+    """Data may not be opened: its purpose, the role of the caller or the row budget does not allow it."""
+
+
+class PurposeRefusedError(AccessRefusedError):
     """The key of a field may not be opened for the purpose that was given."""
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pii_guard.batches import Leaf
-from pii_guard.crypto.token import find_tokens
+from pii_guard.crypto.buffers import by_length, to_binary
+from pii_guard.crypto.recognition import Keys, recognise
+from pii_guard.crypto.secret import Secret
+from pii_guard.crypto.siv import cmac
 from pii_guard.engine.allowances import without_allowed
 from pii_guard.engine.counting import tally, tally_values
-from pii_guard.engine.detection import Detector, detect, looks_at_values
+from pii_guard.engine.detection import WEAK, Detector, detect, looks_at_values
 from pii_guard.engine.headers import names_kind
 from pii_guard.engine.protection import GUESSABLE, is_hash, protected
 from pii_guard.engine.text import Index, Text
-from pii_guard.model import FieldTally, KindTally
+from pii_guard.model import MAX_SAMPLES, FieldTally, Frequencies, KindTally, TokenState
 
 __all__ = ["Header", "tally_field"]
 
@@ -30,7 +34,7 @@ DIGESTS = frozenset("hash hashed digest md5 sha sha1 sha256 sha512 해시 해쉬
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the name of a field says before any value is seen."""
+    """What the name of a field, and what else it is called, say before any value is seen."""
 
     kinds: frozenset[str]
     """The kinds that it names."""
@@ -40,19 +44,34 @@ class Header:
     """The same for base64."""
 
     @classmethod
-    def of(cls, name: str, detectors: Sequence[Detector]) -> Self:
-        named = [detector for detector in detectors if names_kind(name, detector.headers, detector.column.unless)]
+    def of(cls, names: Sequence[str], detectors: Sequence[Detector]) -> Self:
+        named = [
+            detector
+            for detector in detectors
+            if any(names_kind(name, detector.headers, detector.column.unless) for name in names)
+        ]
         kinds = frozenset(detector.kind.id for detector in named)
-        base64 = bool(kinds & GUESSABLE) or names_kind(name, DIGESTS)
+        base64 = bool(kinds & GUESSABLE) or any(names_kind(name, DIGESTS) for name in names)
         return cls(kinds, not any(detector.column.opaque for detector in named), base64)
 
 
 def tally_field(
-    leaf: Leaf, detectors: Sequence[Detector], header: Header, *, with_comments: bool = False
+    leaf: Leaf,
+    detectors: Sequence[Detector],
+    header: Header,
+    *,
+    with_comments: bool = False,
+    with_frequencies: bool = False,
+    first_line: int | None = None,
+    name: str = "",
+    keys: Keys | None = None,
 ) -> FieldTally:
     """What the values of one field in one batch count to: tokens, other protection, and kinds in what is plain.
 
     `with_comments`: the values are lines in which a comment can allow hits (`pii_guard.engine.allowances`).
+    `with_frequencies`: whether frequent values are counted. `first_line`: the number of the line of the first value,
+    where values are lines of a file. `name`, `keys`: the logical field that tokens should be of, and what is known of
+    keys.
     """
     counts = leaf.counts()
     values = leaf.values
@@ -60,33 +79,84 @@ def tally_field(
         values = values.dictionary
         used = np.flatnonzero((counts > 0) & values.is_valid().to_numpy(zero_copy_only=False))
         values, counts = values.take(pa.array(used)), counts[used]
+    places = np.arange(len(values)) if counts is None else used
     text = Text.of(values)
     lengths = np.diff(text.offsets)
     weights = np.ones(len(text), np.int64) if counts is None else counts
     examined = int(weights[lengths > 0].sum())
     size = int((lengths * weights).sum())
+    frequencies = _frequencies(values, counts) if with_frequencies else None
     tokens = 0
+    token_states: dict[str, int] = {}
+    token_bytes: tuple[int, ...] = ()
     states: dict[str, int] = {}
     plain = np.ones(len(text), np.bool_)
     long = np.flatnonzero(lengths >= SHORTEST_TOKEN)
     if len(long) and (text.data[text.offsets[long]] == TOKEN_HEAD).any():
-        plain = ~find_tokens(values).to_numpy(zero_copy_only=False)
+        begun = recognise(values, name, keys)
+        token_bytes = begun.spread
+        for token_state, rows in begun.rows.items():
+            token_states[token_state] = int(weights[rows].sum())
+            if token_state not in (TokenState.TEXT, TokenState.BROKEN):
+                plain[rows] = False
         tokens = int(weights[~plain].sum())
     for state, rows in protected(text, hexadecimal=header.hexadecimal, base64=header.base64):
         states[state] = states.get(state, 0) + int(weights[rows].sum())
         plain[rows] = False
     if not plain.all():
-        text, weights = text.take(np.flatnonzero(plain)), weights[plain]
+        text, weights, places = text.take(np.flatnonzero(plain)), weights[plain], places[plain]
         counts = None if counts is None else weights
-    searched = _searched(text, counts, detectors, header, any(map(is_hash, states)), with_comments)
+    lines = None if first_line is None else _Lines(leaf, places, first_line)
+    searched = _searched(text, counts, detectors, header, any(map(is_hash, states)), with_comments, lines)
     return searched + FieldTally(
         rows=leaf.rows,
         examined=examined,
         bytes=size,
+        longest=int(lengths.max(initial=0)),
         tokens=tokens,
         protected=states,
         invalid=int(weights[text.invalid()].sum()),
+        frequencies=frequencies,
+        token_states=token_states,
+        token_bytes=token_bytes,
     )
+
+
+class _Lines:
+    """In which lines of a file some of the values of `leaf` are: those at `places`, of its dictionary if it has one."""
+
+    def __init__(self, leaf: Leaf, places: Index, first_line: int) -> None:
+        self._leaf, self._places, self._first_line = leaf, places, first_line
+
+    def of(self, rows: Index) -> tuple[int, ...]:
+        """The first lines in which one of the values is whose numbers are `rows`."""
+        values, places = self._leaf.values, np.unique(self._places[rows])
+        if pa.types.is_dictionary(values.type):
+            marked = np.zeros(len(values.dictionary) + 1, np.bool_)
+            marked[places] = True
+            places = np.flatnonzero(marked[values.indices.fill_null(len(values.dictionary)).to_numpy()])
+        return tuple((self._first_line + places[:MAX_SAMPLES]).tolist())
+
+
+FINGERPRINT_KEY = Secret.random()
+
+
+def _frequencies(values: pa.Array, counts: Index | None) -> Frequencies:
+    """The most frequent of `values`, none of them null; `counts` says how often each occurs. The empty one is none."""
+    if counts is None:
+        counted = pc.value_counts(values)
+        values, counts = counted.field("values"), counted.field("counts").to_numpy()
+    there = np.flatnonzero(pc.binary_length(values).to_numpy())
+    values, counts = values.take(pa.array(there)), counts[there]
+    order = np.argsort(-counts, kind="stable")
+    surplus = int(counts[order[Frequencies.LIMIT]]) if len(order) > Frequencies.LIMIT else 0
+    frequent = order[: Frequencies.LIMIT][counts[order[: Frequencies.LIMIT]] > surplus]
+    found = {
+        fingerprint.tobytes(): int(count) - surplus
+        for rows, same in by_length(to_binary(values.take(pa.array(frequent))))
+        for fingerprint, count in zip(cmac(FINGERPRINT_KEY, b"", same), counts[frequent[rows]], strict=True)
+    }
+    return Frequencies(int(counts.sum()), found, surplus)
 
 
 def _searched(
@@ -96,6 +166,7 @@ def _searched(
     header: Header,
     hashed: bool,
     with_comments: bool,
+    lines: _Lines | None,
 ) -> FieldTally:
     """The tally of each kind in the plain values of a field. A kind that the header names, or whose hashes some values
     may be, has one in any case: the verdict on it needs no hits, but has to know that it was looked for."""
@@ -117,7 +188,10 @@ def _searched(
         found = tally_values(part, whole, header.kinds, weights)
         for detector, hit in zip(detectors, hits, strict=True):
             if len(hit):
-                found[detector.kind.id] = tally(part, hit, detector.kind, weights)
+                counted = tally(part, hit, detector.kind, weights)
+                if lines and counted.hits:
+                    counted = replace(counted, lines=lines.of(first + hit.row[hit.confidence > WEAK]))
+                found[detector.kind.id] = counted
         searched = searched + FieldTally(kinds=found, allowed=allowed, idle=idle)
     return searched
 

@@ -12,23 +12,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Self
+from typing import ClassVar, Self
 
 __all__ = [
+    "BLANK",
+    "INDEX",
     "Confidence",
     "Coverage",
     "FieldPath",
     "FieldReport",
     "FieldTally",
     "Finding",
+    "Frequencies",
     "Hit",
     "Kind",
     "KindTally",
     "NotExamined",
     "Protection",
+    "Sampled",
     "ScanReport",
     "Suppressed",
     "Tag",
+    "TokenState",
     "path_text",
 ]
 
@@ -66,8 +71,39 @@ class Protection(enum.StrEnum):
     """Values in more than one of these states."""
 
 
+BLANK = "********"
+"""What stands for a value of which nothing may be shown, not even its length."""
+
+
+class TokenState(enum.StrEnum):
+    """What a value that begins like a pii-guard token is, as far as can be told (docs/FORMAT.md, Recognition)."""
+
+    LOOKS = "looks"
+    """It has the form; nothing is known of its key."""
+    KNOWN = "known"
+    """Its key is known and belongs to this field; its marker was not verified."""
+    VERIFIED = "verified"
+    """Its marker verifies, for this field."""
+    OTHER_FIELD = "other-field"
+    """Its key belongs to another field."""
+    DESTROYED = "destroyed"
+    """Its key was destroyed: it is unreadable."""
+    UNKNOWN_KEY = "unknown-key"
+    """Its key is in no key directory that was given."""
+    FORGED = "forged"
+    """Its key is known, and its marker does not verify: changed, or made by somebody without the key."""
+    TEXT = "text"
+    """The head of a token in front of readable text: encoded, not encrypted."""
+    BROKEN = "broken"
+    """The head of a token in front of what is none: cut off, or something else."""
+
+
 _HIDDEN = re.compile(r"[0-9A-Za-z\x80-\U0010ffff]")
 """What a mask replaces by stars: letters and digits, and whatever is not ASCII."""
+
+
+INDEX = "hashed/index"
+"""The state of values that are blind indexes (`pii_guard.engine.protection`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +111,15 @@ class Kind:
     """A kind of personal data. `id` is a promise: stable, never reused.
 
     `keep` says how many characters a mask leaves at the start and at the end, at most two together; (0, 0) shows not
-    even the length or the punctuation, None masks nothing.
+    even the length or the punctuation, None masks nothing. `domain`: how many different values there are at most, where
+    they are few; None where they are many.
     """
 
     id: str
     title: str
     personal: bool = True
     keep: tuple[int, int] | None = (1, 0)
+    domain: int | None = None
 
     def mask(self, value: str) -> str:
         """Star every letter and digit of `value` but the few that `keep` allows; punctuation stays.
@@ -92,7 +130,7 @@ class Kind:
         if self.keep is None:
             return value
         if self.keep == (0, 0):
-            return "********"
+            return BLANK
         first, last = self.keep
         alnum = [position for position, char in enumerate(value) if char.isalnum()]
         if len(alnum) <= 2 * (first + last):  # too short for a part of it to say nothing
@@ -178,6 +216,8 @@ class KindTally:
     named: int = 0
     """Hits in the field's own name."""
     samples: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
+    """The first lines with a hit, from 1, at most MAX_SAMPLES; of text files alone, whose rows are lines."""
 
     @property
     def hits(self) -> int:
@@ -195,7 +235,35 @@ class KindTally:
             checked=self.checked + other.checked,
             named=max(self.named, other.named),
             samples=samples,
+            lines=tuple(sorted({*self.lines, *other.lines})[:MAX_SAMPLES]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """Which values are frequent, by fingerprints under a key that dies with the process; never a value.
+
+    The summary of Misra and Gries: of each value at most `error` occurrences are not counted. With `LIMIT` counters
+    `error` is at most 1/1,000 of the values, whatever they are and in whatever order and parts they come.
+    """
+
+    LIMIT: ClassVar[int] = 1_000
+    values: int = 0
+    counts: Mapping[bytes, int] = field(default_factory=dict, repr=False)
+    error: int = 0
+
+    @property
+    def top(self) -> int:
+        """At most so often the most frequent value occurs."""
+        return max(self.counts.values(), default=0) + self.error
+
+    def __add__(self, other: Frequencies) -> Frequencies:
+        counts = dict(self.counts)
+        for print_, count in other.counts.items():
+            counts[print_] = counts.get(print_, 0) + count
+        surplus = sorted(counts.values(), reverse=True)[self.LIMIT] if len(counts) > self.LIMIT else 0
+        kept = {print_: count - surplus for print_, count in counts.items() if count > surplus}
+        return Frequencies(self.values + other.values, kept, self.error + other.error + surplus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +274,8 @@ class FieldTally:
     examined: int = 0
     """Values that are neither null nor empty."""
     bytes: int = 0
+    longest: int = 0
+    """Bytes of the longest value."""
     tokens: int = 0
     """Values of the form of a pii-guard token; they are not searched for personal data."""
     protected: Mapping[str, int] = field(default_factory=dict)
@@ -217,6 +287,23 @@ class FieldTally:
     """Kind -> lines of text whose hits of it a comment in the line allows; they are counted nowhere else."""
     idle: int = 0
     """Such comments that allow nothing: without reason, of an unknown kind, or beside nothing of the kind."""
+    frequencies: Frequencies | None = None
+    """Which values are frequent, where the scan was asked for it."""
+
+    token_states: Mapping[str, int] = field(default_factory=dict)
+    """What values that begin like tokens are -> how many (`TokenState`; `other-field/FIELD`). Those that are `text` or
+    `broken` are none, and count as plain."""
+    token_bytes: tuple[int, ...] = ()
+    """How often each byte occurs in a sample of ciphertexts of tokens; empty where there are too few."""
+
+    @property
+    def chi_square(self) -> float | None:
+        """The distance of these bytes from evenly spread ones, over their number: near 0 for ciphertext, above 1 for
+        encoded text; None where there are too few."""
+        total = sum(self.token_bytes)
+        if not total:
+            return None
+        return sum((count - total / 256) ** 2 for count in self.token_bytes) / (total / 256) / total
 
     @property
     def plain(self) -> int:
@@ -240,13 +327,21 @@ class FieldTally:
             rows=self.rows + other.rows,
             examined=self.examined + other.examined,
             bytes=self.bytes + other.bytes,
+            longest=max(self.longest, other.longest),
             tokens=self.tokens + other.tokens,
             protected=_sum(self.protected, other.protected),
             invalid=self.invalid + other.invalid,
             kinds=kinds,
             allowed=_sum(self.allowed, other.allowed),
             idle=self.idle + other.idle,
+            frequencies=_either(self.frequencies, other.frequencies),
+            token_states=_sum(self.token_states, other.token_states),
+            token_bytes=self.token_bytes or other.token_bytes,
         )
+
+
+def _either(left: Frequencies | None, right: Frequencies | None) -> Frequencies | None:
+    return left + right if left is not None and right is not None else left or right
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> Mapping[str, int]:
@@ -265,6 +360,8 @@ class Finding:
     protection: Protection
     samples: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
+    """As in `KindTally`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +404,28 @@ class Tag:
     retention: str | None = None
     basis: str | None = None
     protection: str = "none"
-    """`encrypt` (a pii-guard token) or `none`."""
+    """One of `pii_guard.tags.PROTECTIONS`."""
     key_id: str | None = None
     type: str | None = None
     """The Arrow type that the values had before they were encrypted."""
     reason: str | None = None
-    """Why a personal field is left in the clear."""
+    """Why a personal field is left in the clear, or encrypted so that equal values show."""
+    mode: str | None = None
+    """`deterministic`: equal values have equal tokens. None: they have not."""
+    index: str | None = None
+    """The bits of the blind index of the field, in digits; `auto` as long as they are not planned."""
+    bind_row: tuple[str, ...] = ()
+    """The columns of the same table whose values name the row that each token is bound to."""
+
+    @property
+    def exempt(self) -> bool:
+        """Whether it states why the field may stay in the clear."""
+        return self.protection == "none" and self.reason is not None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a key of the key directory protects the field."""
+        return self.protection in ("encrypt", "encrypt-spans", "hmac")
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,12 +444,22 @@ class FieldReport:
     """Findings that the policy takes out; they are not among `findings`."""
     in_lines: bool = False
     """Whether the values are lines of text or source code, in which a comment can allow a hit."""
+    comment: str = ""
+    """What the source calls it in a comment, safe to show."""
+    key: str = ""
+    """`primary` or `foreign`, where the source says that it is a part of such a key."""
 
     @property
     def protection(self) -> Protection:
         """The one state of all values, or mixed; a field without values is plain."""
         states = tuple(self.tally.states) or (Protection.PLAIN,)
         return states[0] if len(states) == 1 else Protection.MIXED
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is a column of blind indexes, by the form of its values, or by its tag where it has none."""
+        stated = self.tag is not None and self.tag.protection == "index"
+        return self.tally.protected.get(INDEX, 0) == self.tally.examined and (self.tally.examined > 0 or stated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,8 +489,7 @@ class Coverage:
     unread: int = 0
     """Bytes of files and tables that samples left out, of tables by an estimate."""
     bound: float = 0.0
-    """A kind that is in none of the rows of any sample is in less than this share of that table's rows, with 95 %
-    confidence, as far as rows are as good as drawn one by one: 3/n for n rows."""
+    """The largest `Sampled.bound` of all."""
 
     def __add__(self, other: Coverage) -> Coverage:
         return Coverage(
@@ -385,6 +507,30 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """A table of which a sample was read."""
+
+    source: str
+    table: str
+    rows: int
+    estimated: int
+    """Rows of the whole table, about."""
+    drawn: str
+    """How the sample was drawn, in words."""
+    by_row: bool
+    """Whether each row was drawn by itself; else the bound holds only as far as rows are spread evenly."""
+
+    @property
+    def bound(self) -> float:
+        """What is in none of the rows is in less than this share of all, with 95 % confidence: 3/n (the rule of three;
+        Hanley and Lippman-Hand, JAMA 1983)."""
+        return min(3 / max(self.rows, 1), 1.0)
+
+    def __add__(self, other: Sampled) -> Sampled:
+        return replace(self, rows=self.rows + other.rows, estimated=self.estimated + other.estimated)
+
+
+@dataclass(frozen=True, slots=True)
 class ScanReport:
     """The result of a scan. `pii_guard.scanner.merge` adds two of them."""
 
@@ -393,6 +539,8 @@ class ScanReport:
     not_examined: tuple[NotExamined, ...] = ()
     out_of_scope: Mapping[str, int] = field(default_factory=dict)
     """Reason -> number of files that were left out on purpose."""
+    samples: tuple[Sampled, ...] = ()
+    """The tables of which a part was read: what is not found in one may be in the rest."""
 
     @property
     def complete(self) -> bool:

@@ -18,6 +18,7 @@ from pii_guard.batches import ArrowData, normalise
 from pii_guard.connectors.base import OutOfScope, Reading, Source, Table
 from pii_guard.connectors.database_url import database_of
 from pii_guard.connectors.selection import Selection
+from pii_guard.crypto.recognition import Known
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
@@ -27,10 +28,11 @@ from pii_guard.model import (
     FieldPath,
     FieldReport,
     NotExamined,
+    Sampled,
     ScanReport,
 )
 from pii_guard.naming import safe_text
-from pii_guard.table_scan import TableScan, judged_findings
+from pii_guard.table_scan import TableScan, Wanted, judged_findings, none
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy
@@ -52,33 +54,51 @@ class Progress:
 
 
 def scan_data(
-    data: ArrowData, *, source: str = "(data)", table: str = "data", detectors: Sequence[Detector]
+    data: ArrowData,
+    *,
+    source: str = "(data)",
+    table: str = "data",
+    detectors: Sequence[Detector],
+    frequencies: Wanted = none,
+    known: Known | None = None,
 ) -> ScanReport:
-    """Scan Arrow data: anything that `pii_guard.batches.normalise` takes."""
-    counted = TableScan(safe_text(source), safe_text(table), detectors)
+    """Scan Arrow data: anything that `pii_guard.batches.normalise` takes.
+
+    `frequencies`: of which logical fields (`TABLE.PATH`) frequent values are counted. `known`: what is known of the
+    keys of tokens.
+    """
+    counted = TableScan(safe_text(source), safe_text(table), detectors, frequencies=frequencies, known=known)
     reader = normalise(data)
     empty = [pa.nulls(0, kind) for kind in reader.schema.types]
     counted.add(pa.RecordBatch.from_arrays(empty, schema=reader.schema))  # columns of a table without rows count
     for batch in reader:
         counted.add(batch)
-    return _report(counted, sources=1)
+    report = _report(counted)
+    return replace(report, coverage=replace(report.coverage, sources=1))
 
 
-def _report(counted: TableScan, *, sources: int, unparsed: int = 0, replaced: int = 0, unread: int = 0) -> ScanReport:
+def _report(counted: TableScan) -> ScanReport:
     fields = counted.reports()
-    coverage = Coverage(
-        sources=sources,
-        tables=1,
-        rows=counted.rows,
-        bytes=counted.bytes,
-        unparsed=unparsed,
-        invalid=sum(report.tally.invalid for report in fields),
-        replaced=replaced,
-        sampled=int(unread > 0),
-        unread=unread,
-        bound=min(3 / max(counted.rows, 3), 1.0) if unread else 0.0,
+    invalid = sum(report.tally.invalid for report in fields)
+    return ScanReport(fields, Coverage(tables=1, rows=counted.rows, bytes=counted.bytes, invalid=invalid))
+
+
+def _report_on(counted: TableScan, table: Table) -> ScanReport:
+    report = _report(counted)
+    samples: tuple[Sampled, ...] = ()
+    if table.unread or table.estimated is not None:
+        size = table.size or 0
+        estimated = table.estimated or counted.rows * size // max(size - table.unread, 1)
+        samples = (Sampled(counted.source, counted.table, counted.rows, estimated, table.drawn, table.drawn_by_row),)
+    coverage = replace(
+        report.coverage,
+        unparsed=table.unparsed,
+        replaced=table.replaced,
+        sampled=len(samples),
+        unread=table.unread,
+        bound=max((sample.bound for sample in samples), default=0.0),
     )
-    return ScanReport(fields, coverage)
+    return replace(report, coverage=coverage, samples=samples)
 
 
 def scan_targets(
@@ -92,6 +112,10 @@ def scan_targets(
     threads: int = 1,
     reading: Reading = READING,
     selection: Selection | None = None,
+    password: str | None = None,
+    frequencies: Wanted = none,
+    watch: Callable[[Source, str], None] | None = None,
+    known: Known | None = None,
 ) -> ScanReport:
     """Scan files, directories and databases. What cannot be read is named in the report; the rest of the run goes on.
 
@@ -99,10 +123,12 @@ def scan_targets(
     file that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
     archive, and the tables of a database, one after the other. The report is the same for any number of them.
     `reading` says how files and tables are read; with a sample, the report says of which a part was read and what that
-    leaves open. `selection`: which tables of databases to read.
+    leaves open. `selection`: which tables of databases to read; `password`: theirs, where URLs have none;
+    `frequencies`, `known`: as for `scan_data`. `watch` is called with each source of the walk and its name, as shown,
+    before it is read.
     """
     seen = Seen() if seen is None else seen
-    run = _Run(detectors, exclude, comments, reading, selection, progress)
+    run = _Run(detectors, exclude, comments, reading, selection, password, progress, frequencies, watch, known)
     with ThreadPoolExecutor(threads) as pool:
         try:
             begun = list(_parts(run, targets, seen, pool if threads > 1 else None))
@@ -137,10 +163,15 @@ class _Run:
         comments: bool,
         reading: Reading,
         selection: Selection | None,
+        password: str | None,
         progress: Callable[[Progress], None] | None,
+        frequencies: Wanted,
+        watch: Callable[[Source, str], None] | None,
+        known: Known | None,
     ) -> None:
+        self.watch, self.known = watch, known
         self.detectors, self.exclude, self.comments, self.reading = detectors, exclude, comments, reading
-        self.selection = selection
+        self.selection, self.password, self.frequencies = selection, password, frequencies
         self.stopped = False
         self._progress, self._lock = progress, threading.Lock()
         self._rows = 0
@@ -159,7 +190,7 @@ def _parts(
 ) -> Iterator[ScanReport | Future[ScanReport]]:
     """A report for each thing that the targets hold, in the order of the walk."""
     for target in targets:
-        for found in connectors.discover(target, exclude=run.exclude, selection=run.selection):
+        for found in connectors.discover(target, exclude=run.exclude, selection=run.selection, password=run.password):
             if isinstance(found, NotExamined):
                 yield ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),))
             elif isinstance(found, OutOfScope):
@@ -170,6 +201,8 @@ def _parts(
                 if shown != found.target:
                     seen.names[shown] = seen.names.get(shown, 0) + 1
                     shown = shown if seen.names[shown] == 1 else f"{shown}#{seen.names[shown]}"
+                if run.watch is not None:
+                    run.watch(found, shown)
                 if pool is not None and found.lasting:
                     yield pool.submit(_scan_source, run, found, shown)
                 else:
@@ -181,7 +214,7 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
     failed: dict[str, None] = {}  # each reason once
     try:
         able = source.capabilities.sampling and source.lasting
-        how = run.reading if able else replace(run.reading, sample=None)
+        how = run.reading if able else replace(run.reading, sample=None, of_tables=None)
         for table in source.tables():
             table.reading = how
             part, error = _scan_table(run, source, table, shown)
@@ -202,17 +235,24 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
 def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[ScanReport, PiiGuardError | None]:
     """What was read of one table, and what broke it, if anything did."""
     with_comments = run.comments and source.lasting and source.capabilities.comments
-    counted = TableScan(shown, safe_text(table.name), run.detectors, with_comments=with_comments)
+    counted = TableScan(
+        shown,
+        safe_text(table.name),
+        run.detectors,
+        with_comments=with_comments,
+        frequencies=run.frequencies,
+        known=run.known,
+    )
     failure = None
     try:
         for batch in table.batches():
-            counted.add(batch)
+            counted.add(batch, table.described, first_line=table.first_line)
             run.count(shown, batch.num_rows, table)
     except CustomKindError:  # the policy is broken, not the table
         raise
     except PiiGuardError as error:
         failure = error
-    return _report(counted, sources=0, unparsed=table.unparsed, replaced=table.replaced, unread=table.unread), failure
+    return _report_on(counted, table), failure
 
 
 def _reason(error: PiiGuardError) -> str:
@@ -230,6 +270,7 @@ def merge(*reports: ScanReport, detectors: Sequence[Detector] | None = None) -> 
     coverage = Coverage()
     not_examined: list[NotExamined] = []
     reasons: dict[str, int] = {}
+    samples: dict[tuple[str, str], Sampled] = {}
     for part in reports:
         for report in part.fields:
             known = fields.get(report.field)
@@ -239,9 +280,13 @@ def merge(*reports: ScanReport, detectors: Sequence[Detector] | None = None) -> 
             fields[report.field] = report
         coverage = coverage + part.coverage
         not_examined += part.not_examined
+        for sample in part.samples:
+            table = sample.source, sample.table
+            samples[table] = samples[table] + sample if table in samples else sample
         for reason, count in part.out_of_scope.items():
             reasons[reason] = reasons.get(reason, 0) + count
-    return ScanReport(_judged(tuple(fields.values()), partial, detectors), coverage, tuple(not_examined), reasons)
+    judged = _judged(tuple(fields.values()), partial, detectors)
+    return ScanReport(judged, coverage, tuple(not_examined), reasons, tuple(samples.values()))
 
 
 def joined(reports: Iterable[ScanReport]) -> ScanReport:

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import pyarrow as pa
 
 from pii_guard.batches import MAX_MAP_KEYS, Leaf, leaves
+from pii_guard.connectors.base import Described
+from pii_guard.crypto.recognition import Known
 from pii_guard.engine.detection import Detector
+from pii_guard.engine.headers import label_of
 from pii_guard.engine.neighbours import with_neighbours
 from pii_guard.engine.verdict import findings
 from pii_guard.field_tally import Header, tally_field
 from pii_guard.model import FieldPath, FieldReport, FieldTally, Finding, KindTally, Tag, path_text
-from pii_guard.naming import safe_name, unique_names
+from pii_guard.naming import safe_name, safe_text, unique_names
 from pii_guard.tags import read_tag
 
-__all__ = ["TableScan", "judged_findings"]
+__all__ = ["TableScan", "Wanted", "judged_findings", "none"]
 
+NOTHING: Mapping[str, Described] = {}
 MARKS = ("[]", "{}", "{keys}")
 """Parts of a path that are no names: elements, values and keys."""
+
+
+Wanted: TypeAlias = Callable[[str], bool]
+"""Whether something is wanted of a logical field."""
+
+
+def none(_: str) -> bool:
+    """Of no field."""
+    return False
 
 
 @dataclass(slots=True)
@@ -31,42 +45,89 @@ class _Column:
     named: Mapping[str, int]
     tag: Tag | None
     header: Header
+    comment: str
+    key: str
+    frequencies: bool
+    """Whether its frequent values are counted."""
+    logical: str
+    """The logical field that its tokens should be of."""
     tally: FieldTally = field(default_factory=FieldTally)
 
 
 class TableScan:
     """Counts the batches of one table. `source` and `table` are safe to show.
 
-    `with_comments`: the values are lines in which a comment can allow hits (docs/own-rules.md).
+    `with_comments`: the values are lines in which a comment can allow hits (docs/own-rules.md). `frequencies`: of which
+    logical fields (`TABLE.PATH`) frequent values are counted. `known`: what is known of the keys of tokens.
     """
 
-    def __init__(self, source: str, table: str, detectors: Sequence[Detector], *, with_comments: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        table: str,
+        detectors: Sequence[Detector],
+        *,
+        with_comments: bool = False,
+        frequencies: Wanted = none,
+        known: Known | None = None,
+    ) -> None:
+        self.known = known
         self.source = source
         self.table = table
         self.detectors = detectors
         self.with_comments = with_comments
+        self.frequencies = frequencies
         self.rows = 0
         self.bytes = 0
         self._columns: dict[tuple[str, ...], _Column] = {}
         self._names: dict[tuple[str, ...], dict[str, int]] = {}  # of the fields in a field: name -> place from 1
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Count one batch; schemas may differ from batch to batch."""
+    def add(
+        self,
+        batch: pa.RecordBatch,
+        described: Mapping[str, Described] = NOTHING,
+        *,
+        first_line: int | None = None,
+    ) -> None:
+        """Count one batch; schemas may differ from batch to batch. `described`: what the source says of its columns.
+        `first_line`: the number of the line that is the first row, where rows are lines of a file."""
         self.rows += batch.num_rows
         for leaf in leaves(batch.rename_columns(unique_names(batch.schema))):
-            column = self._column(leaf)
-            counted = tally_field(leaf.folded(), self.detectors, column.header, with_comments=self.with_comments)
+            column = self._column(leaf, described)
+            counted = tally_field(
+                leaf.folded(),
+                self.detectors,
+                column.header,
+                with_comments=self.with_comments,
+                with_frequencies=column.frequencies,
+                first_line=first_line,
+                name=column.logical,
+                keys=self.known.keys if self.known else None,
+            )
             self.bytes += counted.bytes
             column.tally = column.tally + counted
 
-    def _column(self, leaf: Leaf) -> _Column:
+    def _column(self, leaf: Leaf, described: Mapping[str, Described]) -> _Column:
         segments = self._collapsed(leaf.segments)
         column = self._columns.get(segments)
         if column is None:
             safe, named = self._safe(segments)
             tag = read_tag(pa.field(leaf.segments[0], pa.null(), metadata=leaf.metadata)) if leaf.metadata else None
-            header = Header.of(_own_name(safe), self.detectors)
-            column = self._columns[segments] = _Column(str(leaf.type), safe, named, tag, header)
+            said = described.get(segments[0], Described())
+            own = all(segment in MARKS for segment in segments[1:])  # what is in an object has names of its own
+            comment = safe_text(label_of(said.comment)) if own else ""
+            name = f"{self.table}.{path_text(safe)}"
+            column = self._columns[segments] = _Column(
+                str(leaf.type),
+                safe,
+                named,
+                tag,
+                Header.of((_own_name(safe), comment), self.detectors),
+                comment,
+                said.key if len(segments) == 1 else "",
+                self.frequencies(name),
+                (tag and tag.field) or (self.known and self.known.renamed.get(name)) or name,
+            )
         return column
 
     def _collapsed(self, segments: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,6 +185,8 @@ class TableScan:
                 replace(counted, kinds=kinds),
                 tag=column.tag,
                 in_lines=self.with_comments,
+                comment=column.comment,
+                key=column.key,
             )
             found.append(replace(report, findings=judged_findings(report, self.detectors)))
         return with_neighbours(found, self.detectors)
@@ -136,5 +199,5 @@ def _own_name(segments: tuple[str, ...]) -> str:
 
 
 def judged_findings(report: FieldReport, detectors: Sequence[Detector]) -> tuple[Finding, ...]:
-    """The verdicts on one field, by what was counted and by its own name."""
-    return findings(_own_name(report.segments), report.tally, detectors, report.protection)
+    """The verdicts on one field, by what was counted, by its own name and by the comment on it."""
+    return findings(_own_name(report.segments), report.tally, detectors, report.protection, comment=report.comment)

@@ -1,4 +1,4 @@
-"""Tags on their two carriers: Arrow field metadata, and the sidecar file `pii-guard.tags.toml` (docs/FORMAT.md, tag).
+"""Tags on their carriers: Arrow field metadata, and the sidecar file `pii-guard.tags.toml` (docs/FORMAT.md, tag).
 
 Both carry the members of one mapping (`to_mapping`, `from_mapping`), so a tag reads the same wherever it is found. A
 tag that cannot be understood is an error, never an absent tag: a field whose tag is damaged must not look untagged.
@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pii_guard.model import FieldPath, Tag
 
 __all__ = [
     "METADATA_KEY",
+    "PROTECTIONS",
     "SIDECAR_NAME",
     "VERSION",
     "did_you_mean",
@@ -34,17 +35,34 @@ __all__ = [
     "read_toml",
     "save_sidecar",
     "sidecar_path",
+    "to_json",
     "to_mapping",
+    "without_tag",
+    "without_tag_at",
     "write_tag",
+    "write_tag_at",
 ]
 
 METADATA_KEY = b"pii_guard"
+EXTENSION = "pii_guard.token"
+"""The Arrow extension type of tokens: text that says what it is also where field metadata is dropped, as by Polars."""
+EXTENSION_NAME, EXTENSION_CONTENT = b"ARROW:extension:name", b"ARROW:extension:metadata"
+"""How an extension type is written (Arrow columnar format, Extension Types). Nothing is registered with pyarrow, so
+there the column stays a string that every function takes."""
 SIDECAR_NAME = "pii-guard.tags.toml"
 VERSION = 1
-"""Version of the tag's form, on both carriers."""
+"""Version of the tag's form, on all carriers."""
+BITS = ("auto", *map(str, range(1, 33)))
+"""What a tag may say of a blind index."""
 
-PROTECTIONS = ("encrypt", "none")
-_MEMBERS = ("field", "kind", "purposes", "retention", "basis", "protection", "reason", "type", "key_id")
+PROTECTIONS = ("encrypt", "encrypt-spans", "hmac", "password", "mask", "redact", "drop", "index", "none")
+"""What a tag may state; docs/FORMAT.md says what each means. A rule of a policy may ask for all but `index`."""
+_MEMBERS = (
+    *("field", "kind", "purposes", "retention", "basis", "protection", "mode", "index", "bind_row"),
+    *("reason", "type", "key_id"),
+)
+_LISTS = {"purposes": "purpose names", "bind_row": "names of columns"}
+"""Members that are lists of text, and of what."""
 _HEADER = """\
 # What each field holds, why it is kept and how long.
 # Written by `pii-guard tag`; made to be edited and committed.
@@ -92,7 +110,12 @@ def place_text(parts: Iterable[str | int]) -> str:
 def to_mapping(tag: Tag) -> dict[str, str | list[str]]:
     """The members of `tag` that are set. `protection` always is: its absence would be a guess."""
     values = {name: getattr(tag, name) for name in _MEMBERS}
-    return {name: list(value) if name == "purposes" else value for name, value in values.items() if value}
+    return {name: list(value) if name in _LISTS else value for name, value in values.items() if value}
+
+
+def to_json(tag: Tag) -> str:
+    """The tag as one JSON object in ASCII with sorted keys, without spaces, and its version."""
+    return json.dumps({"version": VERSION, **to_mapping(tag)}, sort_keys=True, separators=(",", ":"))
 
 
 def from_mapping(members: Mapping[str, object]) -> tuple[Tag, list[tuple[str, str]]]:
@@ -102,15 +125,19 @@ def from_mapping(members: Mapping[str, object]) -> tuple[Tag, list[tuple[str, st
     for name, value in members.items():
         if name not in _MEMBERS:
             mistakes.append((name, f"unknown key{did_you_mean(name, _MEMBERS)}"))
-        elif name == "purposes":
+        elif name in _LISTS:
             if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
                 values[name] = tuple(value)
             else:
-                mistakes.append((name, "must be a list of purpose names"))
+                mistakes.append((name, f"must be a list of {_LISTS[name]}"))
         elif not isinstance(value, str) or not value:
             mistakes.append((name, "must be text"))
         elif name == "protection" and value not in PROTECTIONS:
-            mistakes.append((name, 'must be "encrypt" or "none"'))
+            mistakes.append((name, f"must be one of {', '.join(PROTECTIONS)}{did_you_mean(value, PROTECTIONS)}"))
+        elif name == "mode" and value != "deterministic":
+            mistakes.append((name, 'must be "deterministic", or be left out'))
+        elif name == "index" and value not in BITS:
+            mistakes.append((name, 'must be a number of bits in quotes, "1" to "32", or "auto"'))
         else:
             values[name] = value
     return Tag(**values), mistakes
@@ -120,15 +147,75 @@ def from_mapping(members: Mapping[str, object]) -> tuple[Tag, list[tuple[str, st
 
 
 def write_tag(field: pa.Field[Any], tag: Tag) -> pa.Field[Any]:
-    """`field` with `tag` in its metadata; its name, type, nullability and other metadata are as before."""
-    text = json.dumps({"version": VERSION, **to_mapping(tag)}, sort_keys=True, separators=(",", ":"))
-    others: Mapping[Any, Any] = field.metadata or {}
-    return field.with_metadata({**others, METADATA_KEY: text.encode()})
+    """`field` with `tag` in its metadata; its name, type, nullability and other metadata are as before.
+
+    A field of text that the tag says is encrypted under a key is of the extension type `pii_guard.token` too.
+    """
+    text = to_json(tag).encode()
+    metadata: dict[Any, Any] = {**(without_tag(field).metadata or {}), METADATA_KEY: text}
+    if tag.protection == "encrypt" and tag.key_id and str(field.type) in ("string", "large_string"):
+        metadata |= {EXTENSION_NAME: EXTENSION.encode(), EXTENSION_CONTENT: text}
+    return field.with_metadata(metadata)
+
+
+def write_tag_at(field: pa.Field[Any], path: Sequence[str], tag: Tag) -> pa.Field[Any]:
+    """`field` with `tag` on the field at `path` inside of it (names of objects' fields, `[]` for elements of a list).
+
+    As it is where there is no such field: the fields of maps are data.
+    """
+    return _changed_at(field, path, lambda inside: write_tag(inside, tag))
+
+
+def without_tag_at(field: pa.Field[Any], path: Sequence[str]) -> pa.Field[Any]:
+    """`field` without the tag of the field at `path` inside of it, as for `write_tag_at`."""
+    return _changed_at(field, path, without_tag)
+
+
+_LIST_TYPES: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
+    (pa.types.is_large_list, lambda element, kind: pa.large_list(element)),
+    (pa.types.is_list, lambda element, kind: pa.list_(element)),
+    (pa.types.is_fixed_size_list, lambda element, kind: pa.list_(element, kind.list_size)),
+)
+
+
+def _changed_at(
+    field: pa.Field[Any], path: Sequence[str], change: Callable[[pa.Field[Any]], pa.Field[Any]]
+) -> pa.Field[Any]:
+    if not path:
+        return change(field)
+    kind: Any = field.type
+    make = next((make for is_one, make in _LIST_TYPES if is_one(kind)), None)
+    if path[0] == "[]" and make is not None:
+        return field.with_type(make(_changed_at(kind.value_field, path[1:], change), kind))
+    if pa.types.is_struct(kind) and kind.get_field_index(path[0]) >= 0:
+        children = [_changed_at(child, path[1:], change) if child.name == path[0] else child for child in kind]
+        return field.with_type(pa.struct(children))
+    return field
+
+
+def without_tag(field: pa.Field[Any]) -> pa.Field[Any]:
+    """`field` without its tag; other metadata stays."""
+    metadata: dict[Any, Any] = dict(field.metadata or {})
+    metadata.pop(METADATA_KEY, None)
+    if metadata.get(EXTENSION_NAME) == EXTENSION.encode():
+        del metadata[EXTENSION_NAME]
+        metadata.pop(EXTENSION_CONTENT, None)
+    return field.with_metadata(metadata or None)
 
 
 def read_tag(field: pa.Field[Any]) -> Tag | None:
-    """The tag in the metadata of `field`, or None. Raises PolicyError where there is one that cannot be understood."""
-    raw = (field.metadata or {}).get(METADATA_KEY)
+    """The tag in the metadata of `field`, or else in its extension type; None where there is none.
+
+    Raises PolicyError where there is one that cannot be understood, or where the two differ.
+    """
+    metadata: Mapping[Any, Any] = field.metadata or {}
+    raw = metadata.get(METADATA_KEY)
+    if metadata.get(EXTENSION_NAME) == EXTENSION.encode():
+        carried = metadata.get(EXTENSION_CONTENT)
+        if raw is not None and raw != carried:
+            source = f"tag of field {json.dumps(field.name, ensure_ascii=False)}"
+            raise PolicyError(source, ["its metadata and its extension type differ: one of them was edited"])
+        raw = carried
     if raw is None:
         return None
     try:

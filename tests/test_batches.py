@@ -72,7 +72,7 @@ def test_every_encoding_of_text_gives_the_same_values(column: Any) -> None:
         (pa.array([datetime.date(1990, 1, 1)]), ["1990-01-01"]),
         (pa.array([True, None, False]), ["true", "false"]),
         (pa.array([None, None]), []),
-        (pa.array([uuid.UUID(int=1)], pa.uuid()), [uuid.UUID(int=1).bytes.decode(errors="replace")]),
+        (pa.array([uuid.UUID(int=2**127 + 1)], pa.uuid()), [str(uuid.UUID(int=2**127 + 1))]),
         (pa.array([b"0101"], pa.binary(4)), ["0101"]),
         (pa.array([(1, 2, 3)], pa.month_day_nano_interval()), []),
         (pa.array([1, 1, 2]).dictionary_encode(), ["1", "1", "2"]),

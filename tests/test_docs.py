@@ -19,6 +19,7 @@ from cli_runner import EXAMPLES, run
 from native import NATIVE
 
 import pii_guard
+from pii_guard.check import RULES
 from pii_guard.detectors import TABLE
 
 ROOT = EXAMPLES.parent
@@ -62,8 +63,9 @@ def test_the_python_of_a_page_holds(page: str) -> None:
     assert found.attempted > 0
 
 
-def test_the_sessions_of_the_readme_hold(folder: Path) -> None:
-    """Every command in a console block prints what the README says, in one session from top to bottom."""
+@pytest.mark.parametrize("page", ["README.md", "docs/policy.md"])
+def test_the_sessions_of_a_page_hold(page: str, folder: Path) -> None:
+    """Every command in a console block prints what the page says, in one session from top to bottom."""
 
     def replayed(session: re.Match[str]) -> str:
         lines = []
@@ -73,10 +75,11 @@ def test_the_sessions_of_the_readme_hold(folder: Path) -> None:
                 lines += [line, *(result.stdout + result.stderr).splitlines()]
         return "\n".join(lines) + "\n"
 
-    text = README.read_text(encoding="utf-8")
+    path = ROOT / page
+    text = path.read_text(encoding="utf-8")
     shown = SESSION.sub(replayed, text)
     if os.environ.get("PII_GUARD_UPDATE"):
-        README.write_text(shown, encoding="utf-8")
+        path.write_text(shown, encoding="utf-8")
     assert shown == text
 
 
@@ -99,6 +102,22 @@ def test_the_page_of_kinds_is_what_the_command_says() -> None:
     for kind in TABLE:
         heading, _, body = run("kinds", kind).stdout.partition("\n")
         parts.append(f"## {heading.replace(': ', ' - ', 1)}\n\n```text{body.rstrip()}\n```\n")
+    text = "\n".join(parts)
+    if os.environ.get("PII_GUARD_UPDATE"):
+        page.write_text(text, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_the_page_of_rules_is_what_the_command_says() -> None:
+    """docs/rules.md holds the text of `pii-guard rule ID` for every rule, in the order of the table."""
+    page = ROOT / "docs" / "rules.md"
+    parts = [
+        "# Rules of check\n\nWhat `pii-guard check` holds data and repositories to: the text of `pii-guard rule ID`. "
+        "An id is never reused.\n"
+    ]
+    for rule in RULES:
+        heading, _, body = run("rule", rule).stdout.partition("\n")
+        parts.append(f"## {heading.replace(': ', ' ', 1)}\n\n```text{body.rstrip()}\n```\n")
     text = "\n".join(parts)
     if os.environ.get("PII_GUARD_UPDATE"):
         page.write_text(text, encoding="utf-8")

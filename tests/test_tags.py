@@ -52,6 +52,7 @@ tags = st.builds(
     key_id=st.none() | text,
     type=st.none() | text,
     reason=st.none() | text,
+    bind_row=st.lists(text, max_size=3).map(tuple),
 )
 
 
@@ -119,8 +120,12 @@ def test_nested_tag_survives_ipc() -> None:
         (b'{"version": 1, "purpose": []}', 'unknown key; did you mean "purposes"?'),
         (b'{"version": 1, "purposes": "delivery"}', "purposes: must be a list"),
         (b'{"version": 1, "purposes": [""]}', "purposes: must be a list"),
+        (b'{"version": 1, "bind_row": "id"}', "bind_row: must be a list of names of columns"),
         (b'{"version": 1, "kind": 7}', "kind: must be text"),
-        (b'{"version": 1, "protection": "maybe"}', 'protection: must be "encrypt" or "none"'),
+        (
+            b'{"version": 1, "protection": "maybe"}',
+            "protection: must be one of encrypt, encrypt-spans, hmac,",
+        ),
     ],
 )
 def test_damaged_metadata_is_an_error(stored: bytes, says: str) -> None:

@@ -7,12 +7,18 @@ Korean hint of two syllables or more may also end a longer word (고객휴대폰
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from functools import cache, lru_cache
 
-__all__ = ["names_kind", "normalise", "words"]
+__all__ = ["label_of", "names_kind", "normalise", "without_note", "words"]
 
+LONGEST_LABEL = 40
+"""Characters of what a comment begins with, at most, to be a label and no sentence."""
+LABEL_END = re.compile(r"[\n(\[{:;,./|]| [-\u2013\u2014] ")
+NOTE = re.compile(r" ?\[pii-guard (?=\{)")
+"""How a note begins: a tag that is mirrored into a comment (docs/FORMAT.md, Note)."""
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 
 
@@ -23,6 +29,35 @@ def normalise(name: str) -> str:
     'phoneno'
     """
     return "".join(words(name))
+
+
+def label_of(comment: str) -> str:
+    """What a comment on a column calls it: its first words, if they are few. Read like a header; notes are not read.
+
+    >>> label_of("휴대폰번호 (하이픈 포함)"), label_of("Filled in by the nightly import of the old shop")
+    ('휴대폰번호', '')
+    """
+    label = LABEL_END.split(without_note(comment).strip(), maxsplit=1)[0].strip()
+    return label if len(label) <= LONGEST_LABEL else ""
+
+
+def without_note(comment: str) -> str:
+    """What people wrote of a comment, character by character: without the notes, wherever they stand in it.
+
+    >>> without_note('Phone, at home [pii-guard {"version":1}]')
+    'Phone, at home'
+    """
+    kept, start = "", 0
+    for mark in NOTE.finditer(comment):
+        if mark.start() < start:
+            continue
+        try:
+            _, end = json.JSONDecoder().raw_decode(comment, mark.end())
+        except (ValueError, RecursionError):  # somebody wrote into it: theirs now
+            continue
+        if comment[end : end + 1] == "]":
+            kept, start = kept + comment[start : mark.start()], end + 1
+    return kept + comment[start:]
 
 
 @lru_cache(maxsize=1 << 12)

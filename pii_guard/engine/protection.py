@@ -16,15 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pii_guard.engine.patterns import as_strings
 from pii_guard.engine.text import Index, Text
 from pii_guard.engine.whole_values import Heads, matching
+from pii_guard.model import INDEX
 
-__all__ = ["GUESSABLE", "MASKED", "STATES", "is_digest", "is_hash", "protected"]
+__all__ = ["GUESSABLE", "HMAC", "INDEX", "MASKED", "STATES", "hashes", "is_digest", "is_hash", "protected"]
 
 MASKED = "masked"
 DIGEST = "hashed/digest-"
+HMAC = "hashed/hmac"
 
 STATES: Mapping[str, str] = {
     MASKED: "masked values",
@@ -36,6 +39,8 @@ STATES: Mapping[str, str] = {
     "hashed/md5-crypt": "MD5-crypt hashes, which are out of date",
     "hashed/ldap": "LDAP password hashes",
     "hashed/scram": "SCRAM verifiers",
+    HMAC: "pseudonyms of pii-guard",
+    INDEX: "blind indexes of pii-guard",
     "hashed/digest-32": "unsalted digests of the length of MD5",
     "hashed/digest-40": "unsalted digests of the length of SHA-1",
     "hashed/digest-64": "unsalted digests of the length of SHA-256",
@@ -100,6 +105,8 @@ FORMS = (
         ("{SSHA", "{SHA", "{SMD5", "{MD5", "{CRYPT"),
     ),
     _Form("hashed/scram", rf"SCRAM-SHA-(?:1|256|512)\$\d+:{BASE64}+=*\${BASE64}+=*:{BASE64}+=*", ("SCRAM-",)),
+    _Form(HMAC, rf"pgh1{BASE64URL}{{51}}", ("pgh1",)),
+    _Form(INDEX, rf"pgx1{BASE64URL}{{8}}[a-z2-7]{{1,7}}", ("pgx1",)),
     _Form("encrypted/fernet", rf"gAAAA{BASE64URL}{{91,}}={{0,2}}", ("gAAAA",)),
     _Form("encrypted/vault", rf"vault:v\d+:{BASE64}{{16,}}={{0,2}}", ("vault:v",)),
     _Form("encrypted/aws-kms", rf"AQ[IE]CAH{BASE64}{{80,}}={{0,2}}", ("AQICAH", "AQECAH")),
@@ -111,7 +118,7 @@ FORMS = (
     _Form("encrypted/openssl", rf"U2FsdGVkX1{BASE64}{{22,}}={{0,2}}", ("U2FsdGVk",)),
     _Form("encrypted/sops", rf"ENC\[AES256_GCM,data:{BASE64}*=*,iv:[^\]]+\]", ("ENC[AES2",)),
 )
-SHORTEST_FORM = 20
+SHORTEST_FORM = 13
 
 HEX_DIGESTS = (32, 40, 64, 128)
 # length -> (length in hexadecimal digits, padding)
@@ -159,13 +166,22 @@ FORM_HEADS = [Heads(head.encode()[:8] for head in form.heads) for form in FORMS]
 
 
 def is_hash(state: str) -> bool:
-    """Whether this state is a hash of passwords, with a salt."""
-    return state.startswith("hashed/") and not is_digest(state)
+    """Whether this state is a hash of passwords, with a salt; what pii-guard makes with a key is none."""
+    return state.startswith("hashed/") and not is_digest(state) and state not in (HMAC, INDEX)
 
 
 def is_digest(state: str) -> bool:
     """Whether this state is a bare digest."""
     return state.startswith(DIGEST)
+
+
+def hashes(values: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which texts (string) have the form of a password hash; null has not."""
+    found = np.zeros(len(values), np.bool_)
+    for state, rows in _forms(Text.of(values.fill_null(""))):
+        if is_hash(state):
+            found[rows] = True
+    return found
 
 
 def protected(text: Text, *, hexadecimal: bool = True, base64: bool = False) -> Iterator[tuple[str, Index]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.engine.protection import GUESSABLE, MASKED, STATES, is_digest, is_hash
-from pii_guard.model import Confidence, FieldTally, Finding, KindTally, Protection
+from pii_guard.model import Confidence, FieldTally, Finding, KindTally, Protection, TokenState
 
 __all__ = ["ENCRYPTED", "MASKED_VALUE", "findings"]
 
@@ -40,27 +40,31 @@ class _Reading:
 
 
 def findings(
-    name: str, tally: FieldTally, detectors: Sequence[Detector], protection: Protection
+    name: str, tally: FieldTally, detectors: Sequence[Detector], protection: Protection, *, comment: str = ""
 ) -> tuple[Finding, ...]:
-    """Findings of one field, surest first. `name` is the field's own name, the last part of its path."""
+    """Findings of one field, surest first. `name` is the field's own name, the last part of its path; `comment` what
+    else its source calls it, which counts as much."""
     readings = []
+    called = {"name": name, "comment": comment} if comment else {"name": name}
     named = {
-        detector.kind.id
+        detector.kind.id: saying
         for detector in detectors
-        if detector.kind.id in tally.kinds and names_kind(name, detector.headers, detector.column.unless)
+        if detector.kind.id in tally.kinds
+        and (saying := _saying(called, detector.headers, detector.column.unless)) is not None
     }
-    digested = next((detector.kind.id for detector in detectors if detector.kind.id in named & GUESSABLE), None)
+    guessable = named.keys() & GUESSABLE
+    digested = next((detector.kind.id for detector in detectors if detector.kind.id in guessable), None)
     for detector in detectors:
         kind = detector.kind.id
         counted = tally.kinds.get(kind)
         if counted is None:
             continue
-        verdict = _verdict(detector, counted, tally.plain, kind in named, name)
+        verdict = _verdict(detector, counted, tally.plain, named.get(kind), called)
         state = Protection.HASHED if verdict is None else protection  # with nothing plain, hashes are all there is
         if detector.column.hashes:
-            verdict = _with_hashes(verdict, tally, kind in named)
+            verdict = _with_hashes(verdict, tally, named.get(kind))
         elif kind == digested:
-            verdict = _with_digests(verdict, tally, detector)
+            verdict = _with_digests(verdict, tally, detector, named[kind])
         if verdict is not None:
             confidence, hits, evidence = verdict
             found = Finding(
@@ -72,6 +76,7 @@ def findings(
                 protection=state,
                 samples=counted.samples,
                 evidence=(*evidence, *_also(tally)),
+                lines=counted.lines,
             )
             readings.append(_Reading(found, counted, kind in named))
     settled = _settle(_supported(readings, tally.plain))
@@ -81,7 +86,14 @@ def findings(
 _Verdict = tuple[Confidence, int, tuple[str, ...]]
 
 
-def _verdict(detector: Detector, counted: KindTally, plain: int, hinted: bool, name: str) -> _Verdict | None:
+def _saying(called: Mapping[str, str], hints: frozenset[str], unless: frozenset[str]) -> str | None:
+    """What of the field names the kind: its name, else the comment on it."""
+    return next((what for what, text in called.items() if names_kind(text, hints, unless)), None)
+
+
+def _verdict(
+    detector: Detector, counted: KindTally, plain: int, hinted: str | None, called: Mapping[str, str]
+) -> _Verdict | None:
     title, rule = _with_article(detector.kind.title), detector.column
     evidence: list[str] = []
     level = _best(counted)
@@ -92,10 +104,10 @@ def _verdict(detector: Detector, counted: KindTally, plain: int, hinted: bool, n
         level = max(level or Confidence.LIKELY, Confidence.LIKELY)
         hits = counted.shaped
         shape = "have the shape of" if rule.sparse or rule.unhinted is not None else "may be"
-        evidence += [f"{_of(hits, plain)} values {shape} {title}", "the name of the field says so"]
-    elif plain and rule.alone and names_kind(name, rule.alone, rule.unless):
+        evidence += [f"{_of(hits, plain)} values {shape} {title}", f"the {hinted} of the field says so"]
+    elif plain and rule.alone and (saying := _saying(called, rule.alone, rule.unless)):
         level, hits = Confidence.LIKELY, plain
-        evidence.append(f"the name of the field says that it holds {title}; no shape of the values is needed")
+        evidence.append(f"the {saying} of the field says that it holds {title}; no shape of the values is needed")
     elif rule.unhinted is not None and plain >= FEW and counted.whole >= rule.unhinted * plain:
         level = max(level or Confidence.LIKELY, Confidence.LIKELY)
         evidence.append(f"{_of(counted.whole, plain)} values are {title} and nothing else")
@@ -130,23 +142,23 @@ def _best(counted: KindTally) -> Confidence | None:
     return None
 
 
-def _with_hashes(verdict: _Verdict | None, tally: FieldTally, hinted: bool) -> _Verdict | None:
+def _with_hashes(verdict: _Verdict | None, tally: FieldTally, hinted: str | None) -> _Verdict | None:
     """The verdict on passwords, hashed ones included: a hash with a salt is one anywhere, a digest by the header."""
     hashed = sum(count for state, count in tally.protected.items() if is_hash(state) or (hinted and is_digest(state)))
-    says = ("the name of the field says so",) if hinted else ()
+    says = (f"the {hinted} of the field says so",) if hinted else ()
     if verdict is not None:
         return verdict[0], verdict[1], (f"{_of(verdict[1], tally.examined)} values are not hashed", *says)
     return (Confidence.LIKELY, hashed, says) if hashed else None
 
 
-def _with_digests(verdict: _Verdict | None, tally: FieldTally, detector: Detector) -> _Verdict | None:
+def _with_digests(verdict: _Verdict | None, tally: FieldTally, detector: Detector, hinted: str) -> _Verdict | None:
     """The verdict on a kind of which few values exist, where some are bare digests under its header."""
     digests = sum(count for state, count in tally.protected.items() if is_digest(state))
     if not digests:
         return verdict
     title = _with_article(detector.kind.title)
     words = (
-        f"the name of the field says that {digests:,} digests are of {title}",
+        f"the {hinted} of the field says that {digests:,} digests are of {title}",
         "reversible: without a secret, a digest of such a value is undone by trying all of them",
     )
     if verdict is None:
@@ -171,11 +183,9 @@ def _protected(tally: FieldTally, protection: Protection, named: bool) -> tuple[
         for state, count in tally.protected.items()
         if state.startswith(Protection.ENCRYPTED)
     ]
-    if tally.tokens:
-        evidence.append(
-            f"{_of(tally.tokens, tally.examined)} values have the form of a pii-guard token; only a key proves it"
-        )
-    hits = tally.states.get(Protection.ENCRYPTED, 0) + tally.tokens
+    evidence += _token_words(tally)
+    false = sum(tally.token_states.get(state, 0) for state in (TokenState.TEXT, TokenState.BROKEN))
+    hits = tally.states.get(Protection.ENCRYPTED, 0) + tally.tokens + false
     if hits:
         found.append(
             Finding(ENCRYPTED, Confidence.LIKELY, True, tally.examined, hits, protection, evidence=tuple(evidence))
@@ -187,6 +197,31 @@ def _protected(tally: FieldTally, protection: Protection, named: bool) -> tuple[
             Finding(MASKED_VALUE, Confidence.LIKELY, False, tally.examined, masked, protection, evidence=(words,))
         )
     return tuple(found)
+
+
+TOKENS = {
+    TokenState.LOOKS: "have the form of a pii-guard token; only a key proves it",
+    TokenState.KNOWN: "are tokens of a known key of this field; their markers were not verified",
+    TokenState.VERIFIED: "are tokens of this field whose markers verify",
+    TokenState.OTHER_FIELD: "are tokens of another field:",
+    TokenState.DESTROYED: "are tokens of a destroyed key, unreadable for everybody",
+    TokenState.UNKNOWN_KEY: "have the form of a token of an unknown key",
+    TokenState.FORGED: "have the form of a token of a known key, and its marker does not verify",
+    TokenState.TEXT: "are readable text behind the head of a token: encoded, not encrypted",
+    TokenState.BROKEN: "begin like a token and are none: cut off or changed",
+}
+UNEVEN = 0.5
+"""`FieldTally.chi_square` of ciphertexts is about 0.1 for 2,048 bytes and less for more; that of text is above 3."""
+
+
+def _token_words(tally: FieldTally) -> list[str]:
+    words = []
+    for state, count in tally.token_states.items():
+        name, _, of = state.partition("/")
+        words.append(f"{_of(count, tally.examined)} values {TOKENS[TokenState(name)]} {of}".rstrip())
+    if tally.chi_square is not None and tally.chi_square > UNEVEN:
+        words.append("the bytes of these tokens are not spread as those of ciphertext are: they may be encoded only")
+    return words
 
 
 def _supported(readings: list[_Reading], plain: int) -> list[_Reading]:

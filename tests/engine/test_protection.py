@@ -90,8 +90,13 @@ PLAIN = [
     *("f47ac10b-58cc-4372-a567-0e02b2c3d479", "12345678901234567890123456789012", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln"),
     *("AQICAH", "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "deadbeef" * 4 + "!", "{SHA}", "md5"),
     "a hexadecimal value of 64 bytes would be here, but words are here",
+    *("pgx1 is a prefix", "pgx1TQECAwSl3i2!", "pgx1TQECAwSl", "pgh1", "pgh1AQECAwSOlKuH"),
 ]
-EVERY = {**SALTED, **FOREIGN, MASKED: MASKS}
+KEYED = {
+    "hashed/hmac": ["pgh1AQECAwSOlKuHFnJeGIEVe48P7drQu3aWFLffoKZeg1E9owjwY0M"],
+    "hashed/index": ["pgx1TQECAwSl3i2", "pgx1AAECAwT8a", "pgx1H_8A_wA9abcdefg"],
+}
+EVERY = {**SALTED, **FOREIGN, **KEYED, MASKED: MASKS}
 
 
 def states(values: Sequence[str], *, hexadecimal: bool = True, base64: bool = False) -> list[str | None]:
@@ -153,6 +158,7 @@ def test_every_state_has_its_words() -> None:
     assert set(EVERY) | {state for state in STATES if is_digest(state)} == set(STATES)
     assert {state.partition("/")[0] for state in STATES} == {"masked", "hashed", "encrypted"}
     assert all(is_hash(state) for state in SALTED)
+    assert not any(is_hash(state) for state in KEYED)
     assert set(TABLE) >= GUESSABLE
 
 
