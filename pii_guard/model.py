@@ -216,6 +216,8 @@ class KindTally:
     named: int = 0
     """Hits in the field's own name."""
     samples: tuple[str, ...] = ()
+    """Some hits, masked; where no value has one, some of what has the shape. Which ones depends on how a field was cut
+    into parts, as nothing else here does."""
     lines: tuple[int, ...] = ()
     """The first lines with a hit, from 1, at most MAX_SAMPLES; of text files alone, whose rows are lines."""
 
@@ -225,7 +227,8 @@ class KindTally:
         return self.possible + self.likely + self.certain
 
     def __add__(self, other: KindTally) -> KindTally:
-        samples = tuple(dict.fromkeys(self.samples + other.samples))[:MAX_SAMPLES]
+        counted = [part for part in (self, other) if part.hits] or [self, other]
+        samples = tuple(dict.fromkeys(sample for part in counted for sample in part.samples))[:MAX_SAMPLES]
         return KindTally(
             possible=self.possible + other.possible,
             likely=self.likely + other.likely,

@@ -97,9 +97,11 @@ def _fills(text: Text, hits: Hits) -> npt.NDArray[np.bool_]:
 
 
 def _samples(text: Text, hits: Hits, kind: Kind) -> tuple[str, ...]:
-    order = np.lexsort((hits.start[: 8 * MAX_SAMPLES], -hits.confidence[: 8 * MAX_SAMPLES]))
+    """The first distinct ones of some hits, masked: of those that count, or of the weak ones where none does."""
+    accepted = np.flatnonzero(hits.confidence > WEAK)
+    first = (accepted if len(accepted) else np.arange(len(hits.row)))[: 8 * MAX_SAMPLES]
     masked: dict[str, None] = {}
-    for place in order:
+    for place in first[np.lexsort((hits.start[first], -hits.confidence[first]))]:
         row, head = int(hits.row[place]), int(text.offsets[hits.row[place]])
         masked[kind.mask(text.value(row, int(hits.start[place]) - head, int(hits.end[place]) - head))] = None
         if len(masked) == MAX_SAMPLES:
