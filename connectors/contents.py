@@ -11,7 +11,7 @@ from pii_guard.connectors.formats import Container, Unreadable, identify
 from pii_guard.connectors.nesting import Nesting
 from pii_guard.connectors.resource import SEPARATOR, Resource
 from pii_guard.errors import ReadError
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 
 __all__ = ["EXCLUDED", "Found", "excluded", "sources_in"]
 

@@ -25,7 +25,8 @@ from pii_guard.connectors.prefetch import ahead
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError, UnreachableError, UsageError
-from pii_guard.model import NotExamined, path_text
+from pii_guard.model import path_text
+from pii_guard.reports import NotExamined
 
 __all__ = ["Column", "DatabaseSource", "DatabaseTable", "Relation", "discover_database", "quoted"]
 

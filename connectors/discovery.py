@@ -19,7 +19,7 @@ from pii_guard.connectors.partitions import joined
 from pii_guard.connectors.resource import LocalFile, Resource, shown_path, standard_input
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError, TargetError, UsageError
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 
 __all__ = ["STANDARD_INPUT", "discover", "open"]
 

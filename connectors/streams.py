@@ -24,7 +24,7 @@ from pii_guard.connectors.fitting import TypedColumn
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError, TargetError, UsageError, WriteError
 from pii_guard.files import sync_directory
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 
 __all__ = [
     "FileStream",

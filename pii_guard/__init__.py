@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pii_guard.finder import find
     from pii_guard.guard import Guard
     from pii_guard.keys.keyring import Keyring
-    from pii_guard.model import Confidence, FieldPath, Finding, ScanReport, Tag
+    from pii_guard.model import Confidence, FieldPath, Tag
+    from pii_guard.reports import Finding, ScanReport
     from pii_guard.scanner import scan
 
 __all__ = [
@@ -44,11 +45,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Confidence": "model",
     "FieldPath": "model",
-    "Finding": "model",
+    "Finding": "reports",
     "Guard": "guard",
     "Keyring": "keys.keyring",
     "PiiGuardError": "errors",
-    "ScanReport": "model",
+    "ScanReport": "reports",
     "Tag": "model",
     "find": "finder",
     "read": "connectors.streams",

@@ -22,7 +22,8 @@ from pii_guard.engine.detection import WEAK, Detector, detect, looks_at_values
 from pii_guard.engine.headers import names_kind
 from pii_guard.engine.protection import GUESSABLE, is_hash, protected
 from pii_guard.engine.text import Index, Text
-from pii_guard.model import MAX_SAMPLES, FieldTally, Frequencies, KindTally, TokenState
+from pii_guard.model import TokenState
+from pii_guard.tallies import MAX_SAMPLES, FieldTally, Frequencies, KindTally
 
 __all__ = ["Header", "tally_field"]
 

@@ -19,11 +19,12 @@ from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.errors import UnprotectedDataError, UsageError
 from pii_guard.keys.keyring import Keyring
-from pii_guard.model import Confidence, ScanReport, Tag
+from pii_guard.model import Confidence, Tag
 from pii_guard.naming import safe_name, unique_names
 from pii_guard.planning import Plan, PlannedField, plan
 from pii_guard.policy import Policy, assign, custom_detectors, load, suppress
 from pii_guard.protection import KEYED, key_mode, logical_name, protect_batches
+from pii_guard.reports import ScanReport
 from pii_guard.scanner import scan_data
 from pii_guard.session import Session
 from pii_guard.table_scan import TableScan

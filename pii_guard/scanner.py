@@ -23,15 +23,9 @@ from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.neighbours import with_neighbours
 from pii_guard.errors import CustomKindError, LostConnectionError, PiiGuardError, ReadError, TargetError
-from pii_guard.model import (
-    Coverage,
-    FieldPath,
-    FieldReport,
-    NotExamined,
-    Sampled,
-    ScanReport,
-)
+from pii_guard.model import FieldPath
 from pii_guard.naming import safe_text
+from pii_guard.reports import Coverage, FieldReport, NotExamined, Sampled, ScanReport
 from pii_guard.table_scan import TableScan, Wanted, judged_findings, none
 
 if TYPE_CHECKING:

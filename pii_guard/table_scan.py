@@ -16,9 +16,11 @@ from pii_guard.engine.headers import label_of
 from pii_guard.engine.neighbours import with_neighbours
 from pii_guard.engine.verdict import findings
 from pii_guard.field_tally import Header, tally_field
-from pii_guard.model import FieldPath, FieldReport, FieldTally, Finding, KindTally, Tag, path_text
+from pii_guard.model import FieldPath, Tag, path_text
 from pii_guard.naming import safe_name, safe_text, unique_names
+from pii_guard.reports import FieldReport, Finding
 from pii_guard.tags import read_tag
+from pii_guard.tallies import FieldTally, KindTally
 
 __all__ = ["TableScan", "Wanted", "judged_findings", "none"]
 

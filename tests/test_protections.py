@@ -18,7 +18,8 @@ from pii_guard.crypto.key import Mode
 from pii_guard.crypto.password import verify
 from pii_guard.errors import KeyringError, PurposeRefusedError, UnprotectedDataError, UsageError
 from pii_guard.finder import find
-from pii_guard.model import BLANK, ScanReport, Tag
+from pii_guard.model import BLANK, Tag
+from pii_guard.reports import ScanReport
 from pii_guard.tags import read_tag, write_tag
 
 HEAD = """

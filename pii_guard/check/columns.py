@@ -12,10 +12,12 @@ from pii_guard.check.results import CheckResult, Place, Violation, joined
 from pii_guard.crypto.token import token_length
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind, words
-from pii_guard.model import FieldPath, FieldReport, FieldTally, ScanReport, Tag, path_text
+from pii_guard.model import FieldPath, Tag, path_text
 from pii_guard.naming import safe_name, safe_text
+from pii_guard.reports import FieldReport, ScanReport
 from pii_guard.static import Column, Schema
 from pii_guard.tags import SIDECAR_NAME, logical_field, place_text
+from pii_guard.tallies import FieldTally
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy

@@ -17,8 +17,9 @@ from pii_guard.cohorts import iso_days
 from pii_guard.connectors.base import Reading, Source, Table
 from pii_guard.connectors.database import DatabaseTable, quoted
 from pii_guard.errors import PiiGuardError, ReadError
-from pii_guard.model import FieldPath, NotExamined, ScanReport, Tag, path_text
+from pii_guard.model import FieldPath, Tag, path_text
 from pii_guard.naming import safe_name, safe_text, unique_names
+from pii_guard.reports import NotExamined, ScanReport
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pii_guard.check.lawful import Breach
 from pii_guard.engine.verdict import UNEVEN
-from pii_guard.model import FieldTally, TokenState
+from pii_guard.model import TokenState
+from pii_guard.tallies import FieldTally
 
 __all__ = ["against_tokens"]
 

@@ -8,9 +8,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from pii_guard.check.results import Violation
-from pii_guard.model import FieldPath, ScanReport, Tag
+from pii_guard.model import FieldPath, Tag
 from pii_guard.naming import safe_text
 from pii_guard.policy.finding import POLICY_NAME
+from pii_guard.reports import ScanReport
 from pii_guard.tags import logical_field
 
 if TYPE_CHECKING:

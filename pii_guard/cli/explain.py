@@ -22,8 +22,8 @@ from pii_guard.connectors.selection import Selection
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
-from pii_guard.model import FieldReport
 from pii_guard.render.explain import explain
+from pii_guard.reports import FieldReport
 from pii_guard.tags import did_you_mean, logical_field
 
 __all__ = ["command"]

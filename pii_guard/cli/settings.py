@@ -12,7 +12,7 @@ from pii_guard.cli.output import watching
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
 from pii_guard.errors import PolicyError
-from pii_guard.model import ScanReport
+from pii_guard.reports import ScanReport
 
 if TYPE_CHECKING:  # without a policy no command needs pydantic
     from pii_guard.connectors.base import Reading

@@ -11,7 +11,7 @@ from pii_guard.connectors import Format
 from pii_guard.connectors.base import FileTable, Reading, Table
 from pii_guard.connectors.database_url import Mode, database_of, shown_target
 from pii_guard.errors import ReadError, UsageError, WriteError
-from pii_guard.model import ScanReport
+from pii_guard.reports import ScanReport
 
 __all__ = ["Into", "only_name", "only_table", "refuse_incomplete", "unchanged"]
 

@@ -15,8 +15,9 @@ from pii_guard.connectors.base import FileTable
 from pii_guard.connectors.database_url import database_of, shown_target
 from pii_guard.connectors.formats import format_for_suffix
 from pii_guard.errors import UsageError
-from pii_guard.model import FieldReport, Tag
+from pii_guard.model import Tag
 from pii_guard.naming import safe_text
+from pii_guard.reports import FieldReport
 from pii_guard.tags import logical_field, without_tag_at, write_tag_at
 
 __all__ = ["Tagged", "files_to_tag"]

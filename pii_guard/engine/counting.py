@@ -11,7 +11,8 @@ from pii_guard.engine.detection import WEAK, Hits, ValueDetector
 from pii_guard.engine.patterns import as_strings
 from pii_guard.engine.text import WHITE, Index, Text
 from pii_guard.engine.whole_values import any_of
-from pii_guard.model import MAX_SAMPLES, Confidence, Kind, KindTally
+from pii_guard.model import Confidence, Kind
+from pii_guard.tallies import MAX_SAMPLES, KindTally
 
 __all__ = ["tally", "tally_values"]
 

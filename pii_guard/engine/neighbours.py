@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pii_guard.engine.detection import Detector
-from pii_guard.model import Confidence, FieldReport, Finding
+from pii_guard.model import Confidence
+from pii_guard.reports import FieldReport, Finding
 
 __all__ = ["with_neighbours"]
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.engine.protection import GUESSABLE, MASKED, STATES, is_digest, is_hash
-from pii_guard.model import Confidence, FieldTally, Finding, KindTally, Protection, TokenState
+from pii_guard.model import Confidence, Protection, TokenState
+from pii_guard.reports import Finding
+from pii_guard.tallies import FieldTally, KindTally
 
 __all__ = ["ENCRYPTED", "MASKED_VALUE", "findings"]
 

@@ -14,9 +14,10 @@ from pii_guard.connectors.database_url import DatabaseUrl, database_of, shown_ta
 from pii_guard.connectors.selection import Selection
 from pii_guard.engine.headers import without_note
 from pii_guard.errors import LostConnectionError, ReadError, UsageError, WriteError
-from pii_guard.model import FieldReport, NotExamined, Tag, path_text
+from pii_guard.model import Tag, path_text
 from pii_guard.naming import safe_text
 from pii_guard.notes.comments import Comments
+from pii_guard.reports import FieldReport, NotExamined
 from pii_guard.tags import logical_field, to_json
 
 __all__ = ["Outcome", "check_notes", "remove_notes", "with_note", "write_notes"]

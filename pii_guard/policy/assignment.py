@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pii_guard.engine.verdict import ENCRYPTED
-from pii_guard.model import Confidence, FieldReport, Finding, ScanReport, Tag
+from pii_guard.model import Confidence, Tag
 from pii_guard.policy.models import FieldRule, Policy
+from pii_guard.reports import FieldReport, Finding, ScanReport
 from pii_guard.tags import logical_field
 
 __all__ = ["assign"]

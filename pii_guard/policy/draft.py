@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from pii_guard.model import Confidence, FieldReport, ScanReport
+from pii_guard.model import Confidence
+from pii_guard.reports import FieldReport, ScanReport
 from pii_guard.tags import logical_field
 
 __all__ = ["draft"]

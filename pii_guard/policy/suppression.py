@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from pii_guard.model import FieldReport, Finding, ScanReport, Suppressed
 from pii_guard.policy.models import Policy, Suppression
+from pii_guard.reports import FieldReport, Finding, ScanReport, Suppressed
 from pii_guard.tags import logical_field
 
 __all__ = ["expired", "suppress", "unused"]

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pii_guard.engine.verdict import ENCRYPTED
-from pii_guard.model import FieldReport, Finding, ScanReport, TokenState
+from pii_guard.model import TokenState
+from pii_guard.reports import FieldReport, Finding, ScanReport
 
 __all__ = ["REPORT_VERSION", "field_entries", "not_examined", "summary"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pii_guard.model import FieldReport, KindTally
 from pii_guard.render import escape
+from pii_guard.reports import FieldReport
+from pii_guard.tallies import KindTally
 
 __all__ = ["explain"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from pii_guard.model import ScanReport
 from pii_guard.render import escape
 from pii_guard.render.console import DEFAULT_WIDTH, draw
 from pii_guard.render.entries import field_entries, summary
+from pii_guard.reports import ScanReport
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pii_guard.connectors.base import FileSource, Source
 from pii_guard.connectors.encoding import Utf8Blocks
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 from pii_guard.static.schema import Column, Schema, Tables
 
 __all__ = ["Repository"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pii_guard.model import NotExamined, Tag, path_text
+from pii_guard.model import Tag, path_text
+from pii_guard.reports import NotExamined
 
 __all__ = ["Column", "Schema", "Spot", "Tables", "Type", "table_name"]
 

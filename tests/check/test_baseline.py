@@ -13,7 +13,9 @@ import pytest
 from pii_guard.check import CheckResult, Violation
 from pii_guard.check.baseline import accepted, load_baseline, save_baseline
 from pii_guard.errors import UsageError
-from pii_guard.model import Coverage, FieldPath, FieldReport, FieldTally, NotExamined, ScanReport
+from pii_guard.model import FieldPath
+from pii_guard.reports import Coverage, FieldReport, NotExamined, ScanReport
+from pii_guard.tallies import FieldTally
 
 TODAY = date(2026, 6, 1)
 

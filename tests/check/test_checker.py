@@ -10,18 +10,10 @@ import pytest
 from pii_guard.check import RULES, CheckResult, Violation, check, exit_code
 from pii_guard.engine.verdict import ENCRYPTED, MASKED_VALUE
 from pii_guard.errors import UsageError
-from pii_guard.model import (
-    Confidence,
-    FieldPath,
-    FieldReport,
-    FieldTally,
-    Finding,
-    NotExamined,
-    Protection,
-    ScanReport,
-    Tag,
-)
+from pii_guard.model import Confidence, FieldPath, Protection, Tag
 from pii_guard.policy import Policy, assign, parse
+from pii_guard.reports import FieldReport, Finding, NotExamined, ScanReport
+from pii_guard.tallies import FieldTally
 
 FULL = Tag("customers.phone", "kr_phone_mobile", ("delivery",), "contract", protection="encrypt")
 EXEMPT = Tag("customers.phone", "kr_phone_mobile", ("delivery",), "contract", protection="none", reason="public")

@@ -11,19 +11,12 @@ import pytest
 from pii_guard.check import CheckResult, Place
 from pii_guard.check.columns import check_columns, column_kinds, column_places
 from pii_guard.detectors import select
-from pii_guard.model import (
-    Confidence,
-    FieldPath,
-    FieldReport,
-    FieldTally,
-    Finding,
-    Protection,
-    ScanReport,
-    Tag,
-)
+from pii_guard.model import Confidence, FieldPath, Protection, Tag
 from pii_guard.policy import Policy, parse
+from pii_guard.reports import FieldReport, Finding, ScanReport
 from pii_guard.static import Column, Schema, Spot
 from pii_guard.static.schema import Type
+from pii_guard.tallies import FieldTally
 
 TEXT, NARROW = Type("text", "text"), Type("varchar(20)", "text", 20)
 RULE = {"match": "customers.phone", "purposes": ["delivery"], "retention": "contract"}

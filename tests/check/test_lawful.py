@@ -17,8 +17,10 @@ from pii_guard.check.lawful import (
 )
 from pii_guard.detectors import select
 from pii_guard.errors import UsageError
-from pii_guard.model import Confidence, FieldPath, FieldReport, FieldTally, Finding, Protection, Tag
+from pii_guard.model import Confidence, FieldPath, Protection, Tag
 from pii_guard.policy import Policy, parse
+from pii_guard.reports import FieldReport, Finding
+from pii_guard.tallies import FieldTally
 
 DOCUMENT: dict[str, Any] = {
     "version": 1,

@@ -10,8 +10,9 @@ import pytest
 from pii_guard.check import RULES, CheckResult, Violation
 from pii_guard.check.levels import levelled
 from pii_guard.errors import PolicyError, UsageError
-from pii_guard.model import FieldPath, ScanReport
+from pii_guard.model import FieldPath
 from pii_guard.policy import Policy, parse
+from pii_guard.reports import ScanReport
 
 TODAY = date(2026, 11, 22)
 FIELD = FieldPath("a.csv", "a", "x")

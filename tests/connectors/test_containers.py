@@ -25,7 +25,7 @@ from packing import ARCHIVES, COMPRESSIONS, tarred, zipped
 from pii_guard import connectors, scan
 from pii_guard.connectors import Source, Table, nesting, resource
 from pii_guard.errors import ReadError, TargetError
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 
 CSV = "이름,phone\n홍길동,010-1234-5678\n".encode()
 ROW = {"이름": "홍길동", "phone": "010-1234-5678"}

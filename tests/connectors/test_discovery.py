@@ -16,7 +16,7 @@ import pytest
 from pii_guard import connectors, scan
 from pii_guard.connectors import OutOfScope, Source
 from pii_guard.errors import ReadError, TargetError
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 
 Found = Source | NotExamined | OutOfScope
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pii_guard import connectors, scan
-from pii_guard.model import ScanReport
+from pii_guard.reports import ScanReport
 
 PHONES = [f"010-0000-{number:04}" for number in range(40)]
 

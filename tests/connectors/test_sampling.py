@@ -16,7 +16,7 @@ from pii_guard.connectors import sampling
 from pii_guard.connectors.base import Reading
 from pii_guard.connectors.sampling import Sample, lines_of
 from pii_guard.detectors import select
-from pii_guard.model import ScanReport
+from pii_guard.reports import ScanReport
 from pii_guard.scanner import scan_targets
 
 ROWS = 200_000

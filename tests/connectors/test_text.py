@@ -17,8 +17,8 @@ from pii_guard.connectors.resource import LocalFile
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.text import COLUMN, TextTable
 from pii_guard.detectors import select
-from pii_guard.model import KindTally
 from pii_guard.scanner import scan_targets
+from pii_guard.tallies import KindTally
 
 
 def text_lines(table: TextTable) -> list[str]:

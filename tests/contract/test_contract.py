@@ -16,7 +16,7 @@ from pii_guard import connectors
 from pii_guard.connectors import FORMATS, OutOfScope, Source, Table
 from pii_guard.connectors.base import MAX_BATCH_ROWS
 from pii_guard.errors import PiiGuardError, ReadError, TargetError, UsageError
-from pii_guard.model import NotExamined
+from pii_guard.reports import NotExamined
 
 CANARY = "010-9876-5432"
 

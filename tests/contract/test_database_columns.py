@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 import pii_guard
 from pii_guard import scan
 from pii_guard.connectors.json_columns import unfolded
-from pii_guard.model import Confidence, ScanReport
+from pii_guard.model import Confidence
+from pii_guard.reports import ScanReport
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 OBJECTS: list[Any] = [

@@ -20,7 +20,7 @@ from pii_guard.connectors import Source, Table, base
 from pii_guard.connectors.database_url import DATABASES, database_of
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError, TargetError, UsageError
-from pii_guard.model import NotExamined, ScanReport
+from pii_guard.reports import NotExamined, ScanReport
 
 PHONE = "010-9876-5432"
 COLUMNS = ("고객 이름", "phone", 'me"mo`')

@@ -9,7 +9,7 @@ import pytest
 from cli_runner import run
 
 from pii_guard import scan
-from pii_guard.model import FieldTally
+from pii_guard.tallies import FieldTally
 
 MAIL = "HELP = 'help@example.com'  # "
 

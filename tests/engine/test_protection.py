@@ -17,7 +17,8 @@ from pii_guard import Finding, scan
 from pii_guard.detectors import TABLE
 from pii_guard.engine.protection import GUESSABLE, MASKED, STATES, is_digest, is_hash, protected
 from pii_guard.engine.text import Text
-from pii_guard.model import Confidence, FieldReport, Protection
+from pii_guard.model import Confidence, Protection
+from pii_guard.reports import FieldReport
 
 SALTED = {
     "hashed/bcrypt": [

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from pii_guard.engine.verdict import ENCRYPTED
-from pii_guard.model import Confidence, FieldPath, FieldReport, FieldTally, Finding, Protection, ScanReport, Tag
+from pii_guard.model import Confidence, FieldPath, Protection, Tag
 from pii_guard.policy import Policy, assign, parse
+from pii_guard.reports import FieldReport, Finding, ScanReport
+from pii_guard.tallies import FieldTally
 
 BASIS = "E-Commerce Act, Enforcement Decree Art. 6(1)2"
 

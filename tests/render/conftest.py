@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pii_guard.model import (
-    Confidence,
-    Coverage,
-    FieldPath,
-    FieldReport,
-    FieldTally,
-    Finding,
-    NotExamined,
-    Protection,
-    ScanReport,
-)
+from pii_guard.model import Confidence, FieldPath, Protection
+from pii_guard.reports import Coverage, FieldReport, Finding, NotExamined, ScanReport
+from pii_guard.tallies import FieldTally
 
 HOSTILE = (
     "\x1b[2J\x1b]0;title\x07",

@@ -15,8 +15,9 @@ from jsonschema import Draft4Validator
 
 from pii_guard.check import Accepted, CheckResult, Place, Violation, fingerprints, placed
 from pii_guard.check import check as run_check
-from pii_guard.model import FieldPath, ScanReport
+from pii_guard.model import FieldPath
 from pii_guard.render import check, escape, github, gitlab, junit, sarif
+from pii_guard.reports import ScanReport
 
 SCHEMA = json.loads((Path(__file__).parent / "sarif-2.1.0.schema.json").read_text(encoding="utf-8"))
 FORMATS: dict[str, Callable[[CheckResult], str]] = {

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 from pii_guard.check import check as run_check
-from pii_guard.model import ScanReport
 from pii_guard.render import check
+from pii_guard.reports import ScanReport
 
 
 def test_json_form(report: ScanReport) -> None:

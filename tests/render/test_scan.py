@@ -16,8 +16,8 @@ import jsonschema
 import pytest
 from rich.cells import cell_len
 
-from pii_guard.model import ScanReport
 from pii_guard.render import scan
+from pii_guard.reports import ScanReport
 
 FORMATS = [scan.table, scan.json, scan.jsonl, scan.csv]
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text(encoding="utf-8"))

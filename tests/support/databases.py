@@ -28,7 +28,7 @@ from pii_guard import connectors
 from pii_guard.connectors import Source
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
-from pii_guard.model import ScanReport
+from pii_guard.reports import ScanReport
 from pii_guard.scanner import scan_targets
 
 __all__ = [
