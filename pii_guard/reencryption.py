@@ -9,7 +9,7 @@ from itertools import chain, islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.audit import AccessLog
+from pii_guard.audit import AccessLog, AccessRequest
 from pii_guard.crypto.blind_index import Normaliser, index_column, labels, normaliser_of
 from pii_guard.crypto.key import ColumnKey
 from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, token_prefix
@@ -72,9 +72,10 @@ def reencrypt(
     ids = sorted({key_id for column in columns for key_id in column.key_ids})
     purposes = ", ".join(sorted({run.purpose(key_id) for key_id in ids}))
     fields = [field_of(column, keyring) for column in columns]
+    request = AccessRequest(purposes, actor, TASK)
 
     def released() -> Iterator[pa.RecordBatch]:
-        with audit.access(purpose=purposes, actor=actor, task=TASK, fields=fields, key_ids=ids) as access:
+        with audit.access(request, fields=fields, key_ids=ids) as access:
             access.key_ids = run.used
             try:
                 for batch in chain(first, reader):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
-from pii_guard.audit import Access, AccessLog
+from pii_guard.audit import Access, AccessLog, AccessRequest
 from pii_guard.batches import ArrowData, normalise
 from pii_guard.crypto.blind_index import Normaliser
 from pii_guard.crypto.blind_index import tokens as index_tokens
@@ -59,9 +58,8 @@ class Session:
         rows: int | None,
     ) -> None:
         self._policy, self._keys, self._audit = policy, keys, audit
-        self._purpose, self._actor, self._task, self._role = purpose, actor, task, role
-        who = {"purpose": purpose, "actor": actor, "reason": reason, "role": role}
-        self._who: dict[str, Any] = {"session": uuid.uuid4().hex, **who}
+        self._request = AccessRequest(purpose, actor, task or "reveal", reason, role)
+        self._searching = replace(self._request, task=task or "search")
         self._left = row_budget(policy, role, rows)
         self._open = False
         self._accesses = ExitStack()
@@ -71,7 +69,7 @@ class Session:
         """What was opened value by value: logical field -> its access, and its keys."""
 
     def __enter__(self) -> Self:
-        self._audit.roles(self._policy.granted(), actor=self._actor, task=self._task or "reveal")
+        self._audit.roles(self._policy.granted(), actor=self._request.actor, task=self._request.task)
         self._open = True
         return self
 
@@ -138,19 +136,18 @@ class Session:
         tokens = pa.array([token])
         ids = sorted(key_ids(tokens))
         column = EncryptedColumn(0, field, field, tuple(ids), pa.string(), tag=Tag(field=field, kind=kind))
-        subject = {**self._who, "task": self._task or "reveal"}
         if not set(ids) <= self._granted.get(field, set()):
-            self._allowed([column], ids, subject)
+            self._allowed([column], ids, self._request)
             self._granted.setdefault(field, set()).update(ids)
         self._spend(1)
         if field not in self._single:
-            opened = self._audit.access(**subject, fields=[field], key_ids=ids)
+            opened = self._audit.access(self._request, fields=[field], key_ids=ids)
             self._single[field] = self._accesses.enter_context(opened)
         access = self._single[field]
         access.key_ids = self._granted[field]
         try:
             values = decrypt_column(
-                tokens, lambda key_id: self._keys.decryption_key(key_id, self._purpose), pa.string(), field
+                tokens, lambda key_id: self._keys.decryption_key(key_id, self._request.purpose), pa.string(), field
             )
         except TokenError:
             access.failures += 1
@@ -163,11 +160,12 @@ class Session:
         """Every blind index that `value` may have in the logical `field`, under each key that the purpose may open."""
         if not self._open:
             raise UsageError("a session is used in its `with` block: with guard.reveal(...) as session")
-        self._allowed([EncryptedColumn(0, field, field, (), pa.string())], (), {**self._who, "task": "search"})
+        request = replace(self._request, task="search")
+        self._allowed([EncryptedColumn(0, field, field, (), pa.string())], (), request)
         try:
-            keys = self._keys.index_keys(field, self._purpose)
+            keys = self._keys.index_keys(field, self._request.purpose)
         except PurposeRefusedError:
-            self._audit.refused(**self._who, task="search", fields=[field], key_ids=[])
+            self._audit.refused(request, fields=[field], key_ids=[])
             raise
         return index_tokens(value, keys, [form])
 
@@ -187,9 +185,9 @@ class Session:
         reader = normalise(data)
         try:
             search = Search(reader.schema, *wanted) if wanted else None
-            subject = {**self._who, "task": self._task or ("search" if search else "reveal")}
+            request = self._searching if search else self._request
             whose = None if people is None else Subjects(_place(reader.schema, people), self._keys)
-            schema, batches = self._opened(reader, names, masked, on_error, search, whose, subject)
+            schema, batches = self._opened(reader, names, masked, on_error, search, whose, request)
         except BaseException:
             reader.close()  # files behind it are closed now, not when the exception is forgotten
             raise
@@ -205,7 +203,7 @@ class Session:
         on_error: OnError,
         search: Search | None,
         whose: Subjects | None,
-        subject: Mapping[str, Any],
+        request: AccessRequest,
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         first = list(islice(reader, 1))
         found = encrypted_columns(reader.schema, first[0] if first else None, self._known)
@@ -224,15 +222,15 @@ class Session:
             column for column in (found if names is None else _chosen(found, names)) if not (masked and column.spans)
         ]
         ids = sorted({key_id for column in columns for key_id in column.key_ids})
-        fields = self._allowed(columns, ids, subject)
+        fields = self._allowed(columns, ids, request)
         used = set(ids)
 
         def key_for(key_id: bytes) -> ColumnKey:
             used.add(key_id)
             try:
-                return self._keys.decryption_key(key_id, self._purpose)
+                return self._keys.decryption_key(key_id, self._request.purpose)
             except PurposeRefusedError:  # a key that first occurs in a later batch
-                self._audit.refused(**subject, fields=[self._keys.record(key_id).field], key_ids=[key_id])
+                self._audit.refused(request, fields=[self._keys.record(key_id).field], key_ids=[key_id])
                 raise
 
         batches: Iterator[pa.RecordBatch] = chain(first, reader)
@@ -252,7 +250,7 @@ class Session:
                 whose.add(batch)
             return mask_batch(batch, columns, shown) if masked else batch
 
-        return shown, self._released(opened, finished, fields, ids, used, failed, whose, subject)
+        return shown, self._released(opened, finished, fields, ids, used, failed, whose, request)
 
     def _bound(self, column: EncryptedColumn, field: str, first: Sequence[pa.RecordBatch]) -> EncryptedColumn:
         """Where a source carries no tags, the rule of the field says which columns name a row."""
@@ -261,26 +259,24 @@ class Session:
             return column
         return replace(column, bind_row=rule.bind_row)
 
-    def _allowed(
-        self, columns: Sequence[EncryptedColumn], ids: Sequence[bytes], subject: Mapping[str, Any]
-    ) -> list[str]:
+    def _allowed(self, columns: Sequence[EncryptedColumn], ids: Sequence[bytes], request: AccessRequest) -> list[str]:
         """The logical fields of `columns`, all of which may be opened. Raises what `decrypt` says, recorded."""
         stated = [column.tagged or column.shown for column in columns]
         try:
             self._grant(())
             for key_id in ids:
-                self._keys.decryption_key(key_id, self._purpose)
+                self._keys.decryption_key(key_id, self._request.purpose)
             fields = [field_of(column, self._keys) for column in columns]
             self._grant(fields)
         except KeyringError:
-            self._audit.refused(**subject, fields=stated, key_ids=ids)
+            self._audit.refused(request, fields=stated, key_ids=ids)
             raise
         return fields
 
     def _grant(self, fields: Sequence[str]) -> None:
-        reason = refusal(self._policy, self._role, self._purpose, fields)
+        reason = refusal(self._policy, self._request.role, self._request.purpose, fields)
         if reason:
-            declared = self._purpose in self._policy.purposes
+            declared = self._request.purpose in self._policy.purposes
             raise AccessRefusedError(reason) if declared else PurposeRefusedError(reason)
 
     def _released(
@@ -292,9 +288,9 @@ class Session:
         used: Collection[bytes],
         failed: Sequence[int],
         whose: Subjects | None,
-        subject: Mapping[str, Any],
+        request: AccessRequest,
     ) -> Iterator[pa.RecordBatch]:
-        with self._audit.access(**subject, fields=fields, key_ids=ids) as access:
+        with self._audit.access(request, fields=fields, key_ids=ids) as access:
             access.key_ids = used
             seen = 0
             try:

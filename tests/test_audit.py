@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pii_guard.audit import AccessLog, Head, read_heads, verify
+from pii_guard.audit import AccessLog, AccessRequest, Head, read_heads, verify
 from pii_guard.audit import log as log_module
 from pii_guard.errors import AuditError, UsageError
 from pii_guard.render.audit import listing, roles
 
-WHO: dict[str, Any] = {
-    "purpose": "delivery",
-    "actor": "kim@ops",
-    "task": "TICKET-1",
-    "fields": ["customers.phone", "customers.name"],
-    "key_ids": [b"\x01\x02\x03\x04"],
-}
+WHO = AccessRequest("delivery", "kim@ops", "TICKET-1")
+WHAT: dict[str, Any] = {"fields": ["customers.phone", "customers.name"], "key_ids": [b"\x01\x02\x03\x04"]}
 
 
 @pytest.fixture
@@ -45,13 +41,13 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def three_accesses(path: Path) -> None:
     for rows in range(3):
-        with AccessLog(path).access(**WHO) as access:
+        with AccessLog(path).access(WHO, **WHAT) as access:
             access.rows = rows
 
 
 def test_opened_comes_first(path: Path) -> None:
     """`opened` is on disk before the body runs, `closed` with the counts after it."""
-    with AccessLog(path).access(**WHO) as access:
+    with AccessLog(path).access(WHO, **WHAT) as access:
         (opened,) = records(path)
         access.rows += 3
         access.failures += 1
@@ -60,9 +56,7 @@ def test_opened_comes_first(path: Path) -> None:
     assert (closed["rows"], closed["failures"]) == (3, 1)
     assert opened["session"] == closed["session"] == access.session
     for record in (opened, closed):
-        assert {name: record[name] for name in ("purpose", "actor", "task")} == {
-            name: WHO[name] for name in ("purpose", "actor", "task")
-        }
+        assert (record["purpose"], record["actor"], record["task"]) == (WHO.purpose, WHO.actor, WHO.task)
         assert record["fields"] == ["customers.name", "customers.phone"]
         assert record["key_ids"] == ["01020304"]
         assert record["host"]
@@ -74,7 +68,7 @@ def test_opened_comes_first(path: Path) -> None:
 def test_the_chain(path: Path) -> None:
     """Every line is canonical JSON, numbered from 1, and holds the SHA-256 of the line before."""
     three_accesses(path)
-    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(WHO, **WHAT)
     lines = path.read_bytes().split(b"\n")[:-1]
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, 8))
     assert json.loads(lines[0])["prev"] == "0" * 64
@@ -91,7 +85,7 @@ def test_failure_is_recorded(path: Path) -> None:
     log = AccessLog(path)
 
     def read() -> None:
-        with log.access(**WHO) as access:
+        with log.access(WHO, **WHAT) as access:
             access.rows = 2
             raise RuntimeError("canary 010-1234-5678")
 
@@ -111,7 +105,7 @@ def test_what_cannot_be_recorded_is_not_released(tmp_path: Path) -> None:
     for path in (tmp_path / "missing" / "access.jsonl", tmp_path):
 
         def read(path: Path = path) -> None:
-            with AccessLog(path).access(**WHO):
+            with AccessLog(path).access(WHO, **WHAT):
                 released.append(path)
 
         with pytest.raises(AuditError, match="access record cannot be written"):
@@ -127,12 +121,12 @@ def test_a_failing_disk_is_an_audit_error(path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AuditError, match="No space left"):
-        AccessLog(path).refused(**WHO)
+        AccessLog(path).refused(WHO, **WHAT)
 
 
 def test_records_are_private(path: Path) -> None:
     """The log is made for its owner alone."""
-    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(WHO, **WHAT)
     if os.name == "posix":
         assert path.stat().st_mode & 0o777 == 0o600
 
@@ -187,7 +181,7 @@ def test_a_torn_line_is_closed_off(path: Path) -> None:
         assert [problem.split(":")[1] for problem in verify(path)][
             -1
         ] == " was cut by a crash; the next access record will close it off"
-        AccessLog(path).refused(**WHO)
+        AccessLog(path).refused(WHO, **WHAT)
         assert path.read_bytes().startswith(torn + b"\n")
         recovered, refused = (json.loads(line) for line in path.read_bytes().split(b"\n")[-3:-1])
         assert (recovered["event"], recovered["seq"], recovered["torn_bytes"]) == ("recovered", 8, cut)
@@ -199,8 +193,8 @@ def test_a_log_with_a_closed_off_line_is_whole(path: Path) -> None:
     three_accesses(path)
     with path.open("ab") as file:
         file.write(b'{"actor":"ki')
-    AccessLog(path).refused(**WHO)
-    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(WHO, **WHAT)
+    AccessLog(path).refused(WHO, **WHAT)
     assert verify(path) == []
     lines = path.read_bytes().split(b"\n")[:-1]
     path.write_bytes(b"\n".join([*lines[:6], b'{"actor":"xx', *lines[7:]]) + b"\n")
@@ -210,7 +204,7 @@ def test_a_log_with_a_closed_off_line_is_whole(path: Path) -> None:
 def test_a_torn_first_line(path: Path) -> None:
     """A crash in the very first record is closed off as any other."""
     path.write_bytes(b'{"actor"')
-    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(WHO, **WHAT)
     assert [record["event"] for record in records_after(path, 1)] == ["recovered", "refused"]
     assert verify(path) == []
 
@@ -226,7 +220,7 @@ def test_a_damaged_end_stops_the_log(path: Path) -> None:
         file.write(b"garbage\n")
     before = path.read_bytes()
     with pytest.raises(AuditError, match="last access record is damaged"):
-        AccessLog(path).refused(**WHO)
+        AccessLog(path).refused(WHO, **WHAT)
     assert path.read_bytes() == before
 
 
@@ -236,7 +230,7 @@ def test_a_last_line_without_a_bottom_stops_the_log(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"a":' + b"[" * 200_000 + b"\n")
     with pytest.raises(AuditError, match="last access record is damaged"):
-        AccessLog(path).refused(**WHO)
+        AccessLog(path).refused(WHO, **WHAT)
     with pytest.raises(AuditError, match="damaged last one"):
         AccessLog(path).head()
     assert verify(path)
@@ -244,7 +238,7 @@ def test_a_last_line_without_a_bottom_stops_the_log(path: Path) -> None:
 
 def test_a_record_of_any_length_is_passed_in_linear_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile reason of megabytes costs the next record a look at few times as many bytes, not at their square."""
-    AccessLog(path).refused(**WHO, reason="x\n" * 4_000_000)
+    AccessLog(path).refused(replace(WHO, reason="x\n" * 4_000_000), **WHAT)
     read = 0
 
     class Counted(io.FileIO):
@@ -258,7 +252,7 @@ def test_a_record_of_any_length_is_passed_in_linear_time(path: Path, monkeypatch
         line, torn = log_module._tail(file)
     assert (hashlib.sha256(line).hexdigest(), torn) == (AccessLog(path).head().hash, b"")
     assert read < 4 * path.stat().st_size
-    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(WHO, **WHAT)
     assert verify(path) == []
 
 
@@ -289,18 +283,17 @@ def test_hostile_words_stay_on_their_line() -> None:
 
 def test_long_records_are_chained(path: Path) -> None:
     """A record longer than a block of the reader is found again."""
-    many = WHO | {"fields": [f"table.field{number}" for number in range(20_000)]}
-    AccessLog(path).refused(**many)
-    AccessLog(path).refused(**WHO)
+    AccessLog(path).refused(WHO, fields=[f"table.field{number}" for number in range(20_000)], key_ids=[])
+    AccessLog(path).refused(WHO, **WHAT)
     assert verify(path) == []
 
 
 def test_concurrent_writers_keep_one_chain(path: Path) -> None:
     """Processes that write at once end in one whole chain."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom pii_guard.audit import AccessLog\n"
+        "import sys\nfrom pathlib import Path\nfrom pii_guard.audit import AccessLog, AccessRequest\n"
         "for _ in range(20):\n"
-        "    AccessLog(Path(sys.argv[1])).refused(purpose='p', actor='a', task='t', fields=[], key_ids=[])\n"
+        "    AccessLog(Path(sys.argv[1])).refused(AccessRequest('p', 'a', 't'), fields=[], key_ids=[])\n"
     )
     children = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(2)]
     assert [child.wait() for child in children] == [0, 0]
@@ -324,7 +317,7 @@ def test_a_record_is_on_disk_before_the_access_goes_on(tmp_path: Path, monkeypat
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with log.access(purpose="p", actor="a", task="t", fields=["t.f"], key_ids=[]):
+    with log.access(AccessRequest("p", "a", "t"), fields=["t.f"], key_ids=[]):
         assert [path for path, _ in synced] == [str(log.path), str(tmp_path)]
         assert synced[0][1] == log.path.stat().st_size > 0
 
@@ -333,9 +326,9 @@ def test_several_processes_keep_one_chain(tmp_path: Path) -> None:
     """Records of processes that write at the same time follow one another: no number twice, no link broken."""
     path = tmp_path / "access.jsonl"
     script = (
-        "import sys; from pathlib import Path; from pii_guard.audit import AccessLog\n"
+        "import sys; from pathlib import Path; from pii_guard.audit import AccessLog, AccessRequest\n"
         "for _ in range(15):\n"
-        "    AccessLog(Path(sys.argv[1])).refused(purpose='p', actor='a', task='t', fields=['t.f'], key_ids=[])\n"
+        "    AccessLog(Path(sys.argv[1])).refused(AccessRequest('p', 'a', 't'), fields=['t.f'], key_ids=[])\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(3)]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
@@ -350,7 +343,7 @@ def test_the_account_is_that_of_the_system_not_of_the_environment(
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(variable, "somebody-else")
     log = AccessLog(tmp_path / "access.jsonl")
-    log.refused(purpose="p", actor="a", task="t", fields=[], key_ids=[])
+    log.refused(AccessRequest("p", "a", "t"), fields=[], key_ids=[])
     assert json.loads(log.path.read_text())["os_account"] != "somebody-else"
 
 
@@ -384,7 +377,7 @@ def test_heads_show_what_the_chain_cannot(tmp_path: Path, change: Callable[[list
     """Truncation and re-sealing leave a whole chain; a head kept elsewhere tells, and so do all heads of a file."""
     path, heads = tmp_path / "access.jsonl", tmp_path / "elsewhere"
     for _ in range(3):
-        with AccessLog(path, heads).access(**WHO):
+        with AccessLog(path, heads).access(WHO, **WHAT):
             pass
     lines = path.read_bytes().split(b"\n")[:-1]
     stored = read_heads(heads)
@@ -404,7 +397,7 @@ def test_no_edit_of_the_lines_survives_a_head(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "access.jsonl"
         for _ in range(3):
-            AccessLog(path).refused(**WHO)
+            AccessLog(path).refused(WHO, **WHAT)
         lines = path.read_bytes().split(b"\n")[:-1]
         head = Head(3, hashlib.sha256(lines[-1]).hexdigest())
         edited = data.draw(st.lists(st.sampled_from([*lines, b"{}", b""]), max_size=5))
@@ -419,7 +412,7 @@ def test_a_head_that_cannot_be_stored_releases_nothing(path: Path, tmp_path: Pat
     released = []
     with (
         pytest.raises(AuditError, match="head of the access records cannot be written"),
-        AccessLog(path, tmp_path / "gone" / "heads").access(**WHO),
+        AccessLog(path, tmp_path / "gone" / "heads").access(WHO, **WHAT),
     ):
         released.append(1)
     assert released == []
@@ -429,10 +422,10 @@ def test_a_torn_head_is_none(path: Path, tmp_path: Path) -> None:
     """A crash while a head was written costs that head alone."""
     heads = tmp_path / "heads"
     log = AccessLog(path, heads)
-    log.refused(**WHO)
+    log.refused(WHO, **WHAT)
     with heads.open("ab") as file:
         file.write(b"2 0123")
-    log.refused(**WHO)
+    log.refused(WHO, **WHAT)
     assert [head.seq for head in read_heads(heads)] == [1, 2]
     assert verify(path, read_heads(heads)) == []
     heads.write_text("something else\n")
@@ -446,12 +439,12 @@ def test_roles_are_recorded_when_they_change(path: Path) -> None:
     assert log.roles({}, actor="kim", task="t") is False
     courier = {"courier": {"purposes": ["delivery"], "fields": ["*"], "row_budget": 10}}
     assert log.roles(courier, actor="kim", task="t") is True
-    with log.access(**WHO):
+    with log.access(WHO, **WHAT):
         pass
     with path.open("ab") as file:
         file.write(b'{"torn')
     assert log.roles(courier, actor="kim", task="t") is False
-    log.refused(**WHO)
+    log.refused(WHO, **WHAT)
     assert log.roles(courier, actor="kim", task="t") is False
     assert log.roles({}, actor="lee", task="t") is True
     assert log.roles({}, actor="lee", task="t") is False

@@ -13,7 +13,7 @@ import platform
 import sys
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -23,9 +23,23 @@ from pii_guard.errors import AuditError
 from pii_guard.files import sync_directory
 from pii_guard.keys.files import locked
 
-__all__ = ["Access", "AccessLog", "os_account"]
+__all__ = ["Access", "AccessLog", "AccessRequest", "os_account"]
 
 _BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """Who asks for personal data, and for what."""
+
+    purpose: str
+    actor: str
+    """The account that the caller claims; the account of the operating system is recorded beside it."""
+    task: str
+    reason: str | None = None
+    role: str | None = None
+    session: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Joins several accesses; a request has one of its own by default."""
 
 
 @dataclass(slots=True)
@@ -56,50 +70,26 @@ class AccessLog:
         self.heads = None if heads is None else Path(heads)
 
     @contextlib.contextmanager
-    def access(
-        self,
-        *,
-        purpose: str,
-        actor: str,
-        task: str,
-        fields: Sequence[str],
-        key_ids: Sequence[bytes],
-        session: str | None = None,
-        reason: str | None = None,
-        role: str | None = None,
-    ) -> Iterator[Access]:
+    def access(self, request: AccessRequest, *, fields: Sequence[str], key_ids: Sequence[bytes]) -> Iterator[Access]:
         """Record `opened` on entry, durably, and `closed` on exit, with outcome `failed` if an exception passes.
 
-        `actor` is the account that the caller claims; the account of the operating system is recorded beside it.
-        `fields` are logical fields. `session` joins several accesses; each has one of its own by default.
+        `fields` are logical fields.
         """
-        access = Access(session or uuid.uuid4().hex)
-        subject = _subject(access.session, purpose, actor, task, fields, key_ids, reason, role)
-        opened = self._append({"event": "opened", **subject})
+        access = Access(request.session)
+        asked = _asked(request, fields, key_ids)
+        opened = self._append({"event": "opened", **asked})
         outcome = "failed"
         try:
             yield access
             outcome = "done"
         finally:
-            ids = sorted({*subject["key_ids"], *(key_id.hex() for key_id in access.key_ids)})
+            ids = sorted({*asked["key_ids"], *(key_id.hex() for key_id in access.key_ids)})
             closed = {"outcome": outcome, "opened": opened.seq, "rows": access.rows, "failures": access.failures}
-            self._append({"event": "closed", **closed, **access.subjects, **subject, "key_ids": ids})
+            self._append({"event": "closed", **closed, **access.subjects, **asked, "key_ids": ids})
 
-    def refused(
-        self,
-        *,
-        purpose: str,
-        actor: str,
-        task: str,
-        fields: Sequence[str],
-        key_ids: Sequence[bytes],
-        session: str | None = None,
-        reason: str | None = None,
-        role: str | None = None,
-    ) -> None:
+    def refused(self, request: AccessRequest, *, fields: Sequence[str], key_ids: Sequence[bytes]) -> None:
         """Record that an access was asked for and not granted."""
-        session = session or uuid.uuid4().hex
-        self._append({"event": "refused", **_subject(session, purpose, actor, task, fields, key_ids, reason, role)})
+        self._append({"event": "refused", **_asked(request, fields, key_ids)})
 
     def roles(self, granted: Mapping[str, Mapping[str, Any]], *, actor: str, task: str) -> bool:
         """Record which role may do what, if that is not what was recorded last; returns whether it was not.
@@ -192,23 +182,9 @@ def _store(path: Path, head: Head) -> None:
         raise AuditError(f"{path}: the head of the access records cannot be written: {error.strerror}") from None
 
 
-def _subject(
-    session: str,
-    purpose: str,
-    actor: str,
-    task: str,
-    fields: Sequence[str],
-    key_ids: Sequence[bytes],
-    reason: str | None,
-    role: str | None,
-) -> dict[str, Any]:
+def _asked(request: AccessRequest, fields: Sequence[str], key_ids: Sequence[bytes]) -> dict[str, Any]:
     return {
-        "session": session,
-        "purpose": purpose,
-        "actor": actor,
-        "task": task,
-        "reason": reason,
-        "role": role,
+        **asdict(request),
         "fields": sorted(fields),
         "key_ids": sorted(key_id.hex() for key_id in key_ids),
         **_place(),

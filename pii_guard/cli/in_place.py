@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 import pyarrow as pa
 
-from pii_guard.audit import os_account
+from pii_guard.audit import AccessRequest, os_account
 from pii_guard.cli.output import announce, emit, say
 from pii_guard.cli.settings import place_of, required
 from pii_guard.errors import AccessRefusedError, KeyringError, UsageError
@@ -210,7 +210,7 @@ def _roll_back(dialect: Dialect, journal: Journal, asked: _Request, purpose: str
     dialect.abandon()
     fields = [tag.field or "" for tag in journal.tags.values()]
     ids = [bytes.fromhex(tag.key_id or "") for tag in journal.tags.values()]
-    subject = {"purpose": purpose, "actor": asked.actor or os_account(), "task": "roll back in place"}
+    request = AccessRequest(purpose, asked.actor or os_account(), "roll back in place")
     try:
         reason = refusal(guard.policy, asked.role, purpose, fields)
         if not reason and row_budget(guard.policy, asked.role, None) is not None:
@@ -219,7 +219,7 @@ def _roll_back(dialect: Dialect, journal: Journal, asked: _Request, purpose: str
             raise AccessRefusedError(reason)
         keys = keys_of(journal.tags, guard.keys, purpose)
     except KeyringError:
-        guard.audit.refused(**subject, fields=fields, key_ids=ids)
+        guard.audit.refused(request, fields=fields, key_ids=ids)
         raise
     if asked.dry_run:
         announce(
@@ -228,7 +228,7 @@ def _roll_back(dialect: Dialect, journal: Journal, asked: _Request, purpose: str
         return 0
     with (
         _on_the_way(),
-        guard.audit.access(**subject, fields=fields, key_ids=ids) as access,
+        guard.audit.access(request, fields=fields, key_ids=ids) as access,
         _watching(asked.quiet) as watch,
     ):
         engine = Engine(dialect, keys, journal, pace=asked.pace, watch=watch)

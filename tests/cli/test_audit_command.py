@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli_runner import run
 
-from pii_guard.audit import AccessLog, read_heads
+from pii_guard.audit import AccessLog, AccessRequest, read_heads
 
 ROLES = '\n[roles.courier]\ntitle = "Couriers"\npurposes = ["delivery"]\nfields = ["*.phone"]\nrow_budget = 1000\n'
 
@@ -18,9 +18,8 @@ def log(desk: Path) -> Path:
     """Three records in the key directory of a desk, their heads in `elsewhere`."""
     path = desk / "pii-guard-keys" / "access.jsonl"
     for actor in ("kim", "lee", "park"):
-        AccessLog(path, desk / "elsewhere").refused(
-            purpose="delivery", actor=actor, task="t", reason="TICKET-7", fields=["a.phone"], key_ids=[]
-        )
+        request = AccessRequest("delivery", actor, "t", reason="TICKET-7")
+        AccessLog(path, desk / "elsewhere").refused(request, fields=["a.phone"], key_ids=[])
     return path
 
 
