@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from guards import guard_of, opened
 from hypothesis import given
 from hypothesis import strategies as st
-from opening import opened
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.cohorts import Cohorts
@@ -41,8 +41,7 @@ TABLE = pa.table({"phone": PHONES * 20, "signed": pa.array(DAYS * 20)})
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
-    (tmp_path / "pii-guard.toml").write_text(POLICY)
-    return Guard(tmp_path / "pii-guard.toml", Keyring.create(tmp_path / "keys"))
+    return guard_of(tmp_path, POLICY)
 
 
 def test_each_cohort_has_keys_of_its_own(guard: Guard) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from opening import opened
+from guards import guard_of, opened, recorded
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.audit import verify
@@ -64,13 +63,7 @@ TABLE = pa.table(
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
-    (tmp_path / "pii-guard.toml").write_text(POLICY)
-    Keyring.create(tmp_path / "keys")
-    return Guard(tmp_path / "pii-guard.toml", tmp_path / "keys")
-
-
-def records(guard: Guard) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in guard.audit.path.read_text().splitlines()]
+    return guard_of(tmp_path, POLICY)
 
 
 def test_what_is_protected_is_revealed_equal(guard: Guard) -> None:
@@ -122,7 +115,7 @@ def test_an_undeclared_purpose_is_refused_and_recorded(guard: Guard) -> None:
     protected = guard.protect(TABLE, table="customers").read_all()
     with pytest.raises(PurposeRefusedError, match="declares no purpose"):
         opened(guard, protected, purpose="marketing", actor="hong")
-    (record,) = records(guard)
+    (record,) = recorded(guard)
     assert (record["event"], record["purpose"], record["actor"]) == ("refused", "marketing", "hong")
     assert record["fields"] == ["customers.born", "customers.name", "customers.phone"]
 
@@ -132,7 +125,7 @@ def test_a_declared_purpose_opens_only_its_own_fields(guard: Guard) -> None:
     protected = guard.protect(TABLE, table="customers").read_all()
     with pytest.raises(PurposeRefusedError, match="may not be opened for purpose 'payment'"):
         opened(guard, protected, purpose="payment")
-    assert [record["event"] for record in records(guard)] == ["refused"]
+    assert [record["event"] for record in recorded(guard)] == ["refused"]
     born = opened(guard, protected.select(["born"]), purpose="payment")
     assert born.equals(TABLE.select(["born"]))
 
@@ -144,10 +137,10 @@ def test_the_access_record_is_on_disk_before_the_first_batch(guard: Guard) -> No
         reader = session.decrypt(protected)
         assert not guard.audit.path.exists()
         reader.read_next_batch()
-        assert [record["event"] for record in records(guard)] == ["opened"]
+        assert [record["event"] for record in recorded(guard)] == ["opened"]
         with pytest.raises(StopIteration):
             reader.read_next_batch()
-    first, closed = records(guard)
+    first, closed = recorded(guard)
     assert (closed["event"], closed["rows"], closed["failures"], closed["outcome"]) == ("closed", 3, 0, "done")
     assert first["task"] == "shipping"
     assert verify(guard.audit.path) == []
@@ -237,8 +230,8 @@ def test_changed_tokens_are_named_row_by_row(guard: Guard) -> None:
     with pytest.raises(TokenError) as caught:
         opened(guard, broken, purpose="delivery")
     assert caught.value.rows == (66_000, 66_001)
-    assert records(guard)[-1]["failures"] == 2
-    assert records(guard)[-1]["outcome"] == "failed"
+    assert recorded(guard)[-1]["failures"] == 2
+    assert recorded(guard)[-1]["outcome"] == "failed"
 
 
 def test_a_tag_that_contradicts_the_key_is_an_error(guard: Guard) -> None:
@@ -324,11 +317,11 @@ def test_keys_that_first_occur_late_are_recorded(guard: Guard, tmp_path: Path) -
     )
     both = pa.table({"phone": pa.chunked_array([*first["phone"].chunks, *second["phone"].chunks])})
     opened(guard, both, purpose="delivery")
-    assert [len(record["key_ids"]) for record in records(guard)] == [1, 2]
+    assert [len(record["key_ids"]) for record in recorded(guard)] == [1, 2]
     swapped = pa.table({"phone": pa.chunked_array([*[second["phone"].chunk(0)] * 70_000, *first["phone"].chunks])})
     with pytest.raises(PurposeRefusedError):
         opened(guard, swapped, purpose="payment")
-    assert [record["event"] for record in records(guard)][2:] == ["opened", "refused", "closed"]
+    assert [record["event"] for record in recorded(guard)][2:] == ["opened", "refused", "closed"]
 
 
 def test_a_refusal_is_recorded_even_where_the_keys_are_unknown(guard: Guard, tmp_path: Path) -> None:
@@ -337,7 +330,7 @@ def test_a_refusal_is_recorded_even_where_the_keys_are_unknown(guard: Guard, tmp
     stranger = Guard(guard.policy, Keyring.create(tmp_path / "others"))
     with pytest.raises(PurposeRefusedError):
         opened(stranger, protected, purpose="marketing")
-    assert [record["event"] for record in records(stranger)] == ["refused"]
+    assert [record["event"] for record in recorded(stranger)] == ["refused"]
 
 
 def test_a_type_in_an_old_tag_does_not_touch_other_values(guard: Guard) -> None:

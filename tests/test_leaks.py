@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from canaries import ACCOUNT, CANARIES, CARD, EMAIL, NAME, PHONE, RRN, SENTENCE, csv, leaks, plant, sources
 from cli_runner import Result, run
-from opening import opened
+from guards import opened
 
 import pii_guard
 from pii_guard import connectors

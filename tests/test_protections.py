@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from opening import opened
+from guards import guard_of, opened, recorded
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.check import check
@@ -41,11 +41,8 @@ def rule(match: str, members: str = KEPT) -> str:
     return f'[[fields]]\nmatch = "{match}"\n{members}'
 
 
-def guard_of(folder: Path, *rules: str, tags: dict[str, Tag] | None = None) -> Guard:
-    path = folder / "pii-guard.toml"
-    path.write_text(HEAD + "".join(rules), "utf-8")
-    keys = folder / "keys"
-    return Guard(path, Keyring.open(keys) if keys.exists() else Keyring.create(keys), tags=tags)
+def guard_by(folder: Path, *rules: str, tags: dict[str, Tag] | None = None) -> Guard:
+    return guard_of(folder, HEAD + "".join(rules), tags=tags)
 
 
 def protected(guard: Guard, data: Any, table: str = "customers") -> pa.Table:
@@ -79,7 +76,7 @@ def broken(guard: Guard, table: pa.Table, name: str = "customers") -> list[tuple
 def test_deterministic_columns_join(tmp_path: Path) -> None:
     """Equal values of two tables have equal tokens under one logical field, and each opens; the tag says it."""
     rules = (rule("customers.phone", DETERMINISTIC), rule("orders.tel", DETERMINISTIC + 'joins = "customers.phone"\n'))
-    guard = guard_of(tmp_path, *rules)
+    guard = guard_by(tmp_path, *rules)
     customers = protected(guard, {"phone": PHONES})
     orders = protected(guard, {"tel": PHONES[:150] * 2}, "orders")
     assert customers["phone"].to_pylist()[:150] == orders["tel"].to_pylist()[:150]
@@ -107,12 +104,12 @@ def test_deterministic_columns_join(tmp_path: Path) -> None:
 )
 def test_values_that_can_be_told_apart_are_refused(tmp_path: Path, column: str, values: Any, message: str) -> None:
     """Few possible values, or one that is frequent, unless forced; nothing is made before."""
-    guard = guard_of(tmp_path, rule("customers.*", DETERMINISTIC))
+    guard = guard_by(tmp_path, rule("customers.*", DETERMINISTIC))
     with pytest.raises(UsageError, match=message) as caught:
         protected(guard, {column: values})
     assert "force = true" in str(caught.value)
     assert guard.keys.records() == ()
-    forced = guard_of(tmp_path, rule("customers.*", DETERMINISTIC + "force = true\n"))
+    forced = guard_by(tmp_path, rule("customers.*", DETERMINISTIC + "force = true\n"))
     table = pa.table({column: values})
     made = protected(forced, table)
     assert len(set(made[column].to_pylist())) == len(set(table[column].to_pylist()))
@@ -122,14 +119,14 @@ def test_values_that_can_be_told_apart_are_refused(tmp_path: Path, column: str, 
 @pytest.mark.parametrize("copies", [1, 3])
 def test_a_value_of_one_in_a_hundred_is_not_refused(tmp_path: Path, copies: int) -> None:
     """1 % of the rows is the limit, and a table of few rows that are all different shows nothing."""
-    guard = guard_of(tmp_path, rule("customers.*", DETERMINISTIC))
+    guard = guard_by(tmp_path, rule("customers.*", DETERMINISTIC))
     protected(guard, {"phone": PHONES[copies - 1 :] + PHONES[-1:] * (copies - 1)})
     protected(guard, {"phone": PHONES[:5]})
 
 
 def test_frequent_values_are_found_in_any_number_of_batches(tmp_path: Path) -> None:
     """Over 100,000 different values around it, in a report of parts and in the first batch of a stream."""
-    guard = guard_of(tmp_path, rule("customers.*", DETERMINISTIC))
+    guard = guard_by(tmp_path, rule("customers.*", DETERMINISTIC))
     values = [f"{number:07}" if number % 80 else "0000000" for number in range(120_000)]
     table = pa.table({"code": values})
     with pytest.raises(UsageError, match=r"customers\.code: one value makes up to 1\.[23] %"):
@@ -144,7 +141,7 @@ def test_a_sidecar_cannot_ask_for_it_without_a_reason(tmp_path: Path) -> None:
     tag = Tag(
         "customers.phone", "kr_phone_mobile", ("delivery",), "contract", protection="encrypt", mode="deterministic"
     )
-    guard = guard_of(tmp_path, tags={"customers.phone": tag})
+    guard = guard_by(tmp_path, tags={"customers.phone": tag})
     with pytest.raises(UsageError, match="needs a reason"):
         protected(guard, {"phone": PHONES})
 
@@ -154,7 +151,7 @@ def test_a_sidecar_cannot_ask_for_it_without_a_reason(tmp_path: Path) -> None:
 
 def test_an_indexed_column_is_found_by(tmp_path: Path) -> None:
     """The index stands behind its column, finds every spelling, and shares its values among several."""
-    guard = guard_of(tmp_path, rule("customers.phone", KEPT + "index = true\n"))
+    guard = guard_by(tmp_path, rule("customers.phone", KEPT + "index = true\n"))
     made = protected(guard, {"phone": [*PHONES, None], "note": ["x"] * (ROWS + 1)})
     assert made.column_names == ["phone", "phone_index", "note"]
     assert stated(made, "phone").index == "6"
@@ -173,16 +170,16 @@ def test_an_indexed_column_is_found_by(tmp_path: Path) -> None:
 
 def test_search_returns_the_rows_that_hold_the_value(tmp_path: Path) -> None:
     """All of them, whatever the spelling and whenever their key was made, and no others; the access is recorded."""
-    guard = guard_of(tmp_path, rule("customers.phone", KEPT + "index = 3\n"))
+    guard = guard_by(tmp_path, rule("customers.phone", KEPT + "index = 3\n"))
     first = protected(guard, {"phone": PHONES})
-    wider = guard_of(tmp_path, rule("customers.phone", KEPT.replace('"]', '", "support"]') + "index = 5\n"))
+    wider = guard_by(tmp_path, rule("customers.phone", KEPT.replace('"]', '", "support"]') + "index = 5\n"))
     second = protected(wider, {"phone": [*PHONES[:10], "01012340007", None]})
     both = pa.concat_tables([first.replace_schema_metadata(), second.cast(first.schema)])
     for spelling in ("010-1234-0007", "+82-10-1234-0007"):
         found = searched(guard, both, spelling)
         assert found["phone"].to_pylist() == ["010-1234-0007", "010-1234-0007", "01012340007"]
     assert searched(guard, both, "010-9999-9999").num_rows == 0
-    last = [json.loads(line) for line in guard.audit.path.read_text().splitlines()][-2:]
+    last = recorded(guard)[-2:]
     assert [(record["event"], record["task"]) for record in last] == [("opened", "search"), ("closed", "search")]
     with pytest.raises(PurposeRefusedError):
         searched(guard, first, PHONES[0], "support")
@@ -192,7 +189,7 @@ def test_search_returns_the_rows_that_hold_the_value(tmp_path: Path) -> None:
 
 def test_search_misses_no_row_without_an_index(tmp_path: Path) -> None:
     """Rows that have no index yet are opened and compared, also where no row has one."""
-    guard = guard_of(tmp_path, rule("customers.phone", KEPT + "index = 5\n"))
+    guard = guard_by(tmp_path, rule("customers.phone", KEPT + "index = 5\n"))
     made = protected(guard, {"phone": PHONES})
     bare = made.set_column(1, made.schema.field(1), pa.nulls(ROWS, pa.string()))
     for table in (bare, pa.concat_tables([bare, made])):
@@ -205,16 +202,16 @@ def test_search_misses_no_row_without_an_index(tmp_path: Path) -> None:
 
 def test_few_values_are_not_indexed(tmp_path: Path) -> None:
     """No number of bits hides which of 16 values are equal, unless somebody says how many are to come."""
-    guard = guard_of(tmp_path, rule("customers.phone", KEPT + "index = true\n"))
+    guard = guard_by(tmp_path, rule("customers.phone", KEPT + "index = true\n"))
     with pytest.raises(UsageError, match=r"a blind index of 16 values tells them apart"):
         protected(guard, {"phone": PHONES[:16]})
-    stating = guard_of(tmp_path, rule("customers.phone", KEPT + "index = 12\n"))
+    stating = guard_by(tmp_path, rule("customers.phone", KEPT + "index = 12\n"))
     assert stated(protected(stating, {"phone": PHONES[:16]}), "phone").index == "12"
 
 
 def test_protecting_an_indexed_column_again(tmp_path: Path) -> None:
     """What is there stays, bits included; what was added since is indexed beside it; a lost index is not forgotten."""
-    guard = guard_of(tmp_path, rule("customers.phone*", KEPT + "index = true\n"))
+    guard = guard_by(tmp_path, rule("customers.phone*", KEPT + "index = true\n"))
     made = protected(guard, {"phone": PHONES})
     assert protected(guard, made).equals(made)
     more = pa.table({"phone": [*made["phone"].to_pylist(), "010-9999-0000"]})
@@ -231,7 +228,7 @@ def test_protecting_an_indexed_column_again(tmp_path: Path) -> None:
 
 def test_the_name_of_an_index_may_not_be_taken(tmp_path: Path) -> None:
     """A column of that name that is no index is not overwritten."""
-    guard = guard_of(tmp_path, rule("customers.phone", KEPT + "index = 8\n"))
+    guard = guard_by(tmp_path, rule("customers.phone", KEPT + "index = 8\n"))
     with pytest.raises(UsageError, match="rename that"):
         protected(guard, {"phone": PHONES, "phone_index": range(ROWS)})
 
@@ -242,7 +239,7 @@ def test_the_name_of_an_index_may_not_be_taken(tmp_path: Path) -> None:
 def test_redacted_and_dropped_columns_hold_nothing(tmp_path: Path) -> None:
     """A constant of the same length for all, or no column; they need no purpose, and make no key."""
     rules = (rule("customers.phone", 'protection = "redact"\n'), rule("customers.mobile", 'protection = "drop"\n'))
-    guard = guard_of(tmp_path, *rules)
+    guard = guard_by(tmp_path, *rules)
     table = pa.table({"phone": [*PHONES[:3], None], "mobile": [*PHONES[:4]], "n": range(4)})
     assert {name for name, _ in broken(guard, table)} == {"phone", "mobile"}
     made = protected(guard, table)
@@ -254,7 +251,7 @@ def test_redacted_and_dropped_columns_hold_nothing(tmp_path: Path) -> None:
 
 def test_masked_columns_show_what_a_sample_shows(tmp_path: Path) -> None:
     """By the kind of the field; masks are not masked again."""
-    guard = guard_of(tmp_path, rule("customers.*", KEPT + 'protection = "mask"\n'))
+    guard = guard_by(tmp_path, rule("customers.*", KEPT + 'protection = "mask"\n'))
     table = pa.table({"phone": PHONES[:20], "고객명": ["홍길동", "김민수"] * 10, "n": range(20)})
     made = protected(guard, table)
     assert made["phone"].to_pylist()[7] == "***-****-**07"
@@ -268,7 +265,7 @@ def test_masked_columns_show_what_a_sample_shows(tmp_path: Path) -> None:
 def test_pseudonyms_are_equal_where_values_are(tmp_path: Path) -> None:
     """Under a key of their own that two fields can share; nothing opens them."""
     hmac = KEPT + 'protection = "hmac"\n'
-    guard = guard_of(tmp_path, rule("customers.phone", hmac), rule("orders.tel", hmac + 'joins = "customers.phone"\n'))
+    guard = guard_by(tmp_path, rule("customers.phone", hmac), rule("orders.tel", hmac + 'joins = "customers.phone"\n'))
     made = protected(guard, {"phone": PHONES})
     orders = protected(guard, {"tel": [*PHONES[:3], None]}, "orders")
     assert orders["tel"].to_pylist() == [*made["phone"].to_pylist()[:3], None]
@@ -285,7 +282,7 @@ def test_pseudonyms_are_equal_where_values_are(tmp_path: Path) -> None:
 
 def test_passwords_are_hashed_one_way(tmp_path: Path) -> None:
     """Plain ones by Argon2id; hashes of other schemes stay, for nobody knows what they are of."""
-    guard = guard_of(tmp_path, rule("members.password", KEPT + 'protection = "password"\n'))
+    guard = guard_by(tmp_path, rule("members.password", KEPT + 'protection = "password"\n'))
     bcrypt = "$2b$12$" + "a" * 53
     table = pa.table({"password": ["hunter2", bcrypt, None, ""]})
     report = guard._scan(table, "members")
@@ -304,7 +301,7 @@ def test_passwords_are_hashed_one_way(tmp_path: Path) -> None:
 
 def test_spans_of_free_text(tmp_path: Path) -> None:
     """The text stays readable around its tokens, opens for its purpose, and is protected once."""
-    guard = guard_of(tmp_path, rule("customers.memo", KEPT + 'protection = "encrypt-spans"\n'))
+    guard = guard_by(tmp_path, rule("customers.memo", KEPT + 'protection = "encrypt-spans"\n'))
     texts = ["메일 hong@example.com으로 보내 주세요", "", None, "문 앞", "[pgd1] 010-1234-5678입니다"]
     table = pa.table({"memo": texts, "n": range(5)})
     made = protected(guard, table)
@@ -322,7 +319,7 @@ def test_spans_of_free_text(tmp_path: Path) -> None:
 
 def test_values_that_only_their_column_tells_are_no_spans(tmp_path: Path) -> None:
     """What the detectors find in no text is not left in the clear without a word: nothing is released."""
-    guard = guard_of(tmp_path, rule("customers.*", KEPT + 'protection = "encrypt-spans"\n'))
+    guard = guard_by(tmp_path, rule("customers.*", KEPT + 'protection = "encrypt-spans"\n'))
     reader = guard.protect(pa.table({"계좌번호": [f"110-739-{n:06}" for n in range(50)]}), table="customers")
     with pytest.raises(UnprotectedDataError, match=r'kr_bank_account is left .* protection = "encrypt"'):
         reader.read_next_batch()
@@ -330,7 +327,7 @@ def test_values_that_only_their_column_tells_are_no_spans(tmp_path: Path) -> Non
 
 def test_spans_that_do_not_open_are_counted(tmp_path: Path) -> None:
     """They stay in the text, and the access record says how many."""
-    guard = guard_of(tmp_path, rule("customers.memo", KEPT + 'protection = "encrypt-spans"\n'))
+    guard = guard_by(tmp_path, rule("customers.memo", KEPT + 'protection = "encrypt-spans"\n'))
     made = protected(guard, {"memo": ["hong@example.com", "kim@example.com"]})
     first = made["memo"][0].as_py()
     changed = first[:-3] + ("A" if first[-3] != "A" else "B") + first[-2:]
@@ -342,7 +339,7 @@ def test_spans_that_do_not_open_are_counted(tmp_path: Path) -> None:
 
 def test_failed_values_are_null_on_request_alone(tmp_path: Path) -> None:
     """Counted in the access record; any other word is refused before anything is recorded."""
-    guard = guard_of(tmp_path, rule("customers.phone"))
+    guard = guard_by(tmp_path, rule("customers.phone"))
     made = protected(guard, {"phone": PHONES})
     values = [None, "010-0000-0000", *made["phone"].to_pylist()[2:]]
     mixed = pa.table([pa.array(values)], schema=made.schema)
@@ -368,21 +365,21 @@ def test_data_cannot_excuse_itself_by_a_tag(tmp_path: Path, protection: str) -> 
     field = write_tag(pa.field("phone", pa.string()), tag)
     table = pa.table([pa.array(PHONES)], schema=pa.schema([field]))
     for rules in ((rule("customers.phone"),), ()):
-        assert ("phone", "PG001") in broken(guard_of(tmp_path, *rules), table)
+        assert ("phone", "PG001") in broken(guard_by(tmp_path, *rules), table)
     with pytest.raises(UnprotectedDataError):
-        protected(guard_of(tmp_path), pa.table([pa.array(PHONES)], schema=pa.schema([write_tag(field, Tag())])))
+        protected(guard_by(tmp_path), pa.table([pa.array(PHONES)], schema=pa.schema([write_tag(field, Tag())])))
 
 
 def test_a_rule_that_changed_is_seen(tmp_path: Path) -> None:
     """Masked values under a rule that asks for encryption now are not what is declared."""
-    made = protected(guard_of(tmp_path, rule("customers.phone", KEPT + 'protection = "mask"\n')), {"phone": PHONES})
-    assert broken(guard_of(tmp_path, rule("customers.phone")), made) == [("phone", "PG001")]
+    made = protected(guard_by(tmp_path, rule("customers.phone", KEPT + 'protection = "mask"\n')), {"phone": PHONES})
+    assert broken(guard_by(tmp_path, rule("customers.phone")), made) == [("phone", "PG001")]
 
 
 def test_empty_tables_are_planned_like_full_ones(tmp_path: Path) -> None:
     """The schema does not depend on the rows."""
     rules = (rule("customers.phone", KEPT + "index = 8\n"), rule("customers.memo", KEPT + 'protection = "hmac"\n'))
-    guard = guard_of(tmp_path, *rules)
+    guard = guard_by(tmp_path, *rules)
     table = pa.table({"phone": PHONES, "memo": ["x"] * ROWS})
     assert protected(guard, table.slice(0, 0)).schema.names == protected(guard, table).schema.names
     assert protected(guard, protected(guard, table.slice(0, 0))).num_rows == 0

@@ -21,9 +21,9 @@ import pyarrow.feather as feather
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
-from opening import opened
+from guards import guard_of, opened
 
-from pii_guard import Guard, Keyring, scan, write
+from pii_guard import Guard, scan, write
 from pii_guard.batches import normalise
 from pii_guard.connectors import open as open_source
 from pii_guard.connectors.selection import Selection
@@ -55,8 +55,7 @@ Way = Callable[[pa.Table, Path], Any]
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
-    (tmp_path / "pii-guard.toml").write_text(POLICY)
-    return Guard(tmp_path / "pii-guard.toml", Keyring.create(tmp_path / "keys"))
+    return guard_of(tmp_path, POLICY)
 
 
 @pytest.fixture

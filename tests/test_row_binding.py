@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cli_runner import run
-from opening import opened
+from guards import guard_of, opened
 
-from pii_guard import Guard, Keyring
+from pii_guard import Guard
 from pii_guard.errors import PolicyError, TokenError, UsageError
 from pii_guard.keys.rotation import rotate
 from pii_guard.keys.selection import Selection
@@ -38,10 +38,8 @@ PHONES = [f"010-1234-{number:04}" if number % 7 else None for number in range(RO
 PLAIN = pa.table({"id": range(ROWS), "shop": ["a", "b"] * (ROWS // 2), "phone": PHONES})
 
 
-def guard_of(folder: Path, rules: str = BOUND) -> Guard:
-    (folder / "pii-guard.toml").write_text(HEAD + rules, "utf-8")
-    keys = folder / "keys"
-    return Guard(folder / "pii-guard.toml", Keyring.open(keys) if keys.exists() else Keyring.create(keys))
+def guard_by(folder: Path, rules: str = BOUND) -> Guard:
+    return guard_of(folder, HEAD + rules)
 
 
 def protected(guard: Guard, table: pa.Table = PLAIN) -> pa.Table:
@@ -66,7 +64,7 @@ def swapped(table: pa.Table, one: int, other: int) -> pa.Table:
 @pytest.mark.parametrize("names", [["id"], ["shop", "id"]], ids=str)
 def test_a_swapped_row_is_refused(tmp_path: Path, names: list[str]) -> None:
     """The round trip is exact in any order of rows; two tokens in each other's place are refused and named."""
-    guard = guard_of(tmp_path, RULE + f"bind_row = {names}\n")
+    guard = guard_by(tmp_path, RULE + f"bind_row = {names}\n")
     table = protected(guard)
     tag = read_tag(table.schema.field("phone"))
     assert tag is not None
@@ -85,14 +83,14 @@ def test_a_swapped_row_is_refused(tmp_path: Path, names: list[str]) -> None:
 
 def test_without_it_a_swapped_row_opens(tmp_path: Path) -> None:
     """As docs/security.md says of tokens that are not bound."""
-    guard = guard_of(tmp_path, RULE)
+    guard = guard_by(tmp_path, RULE)
     found = revealed(guard, swapped(protected(guard), 3, 5))["phone"].to_pylist()
     assert (found[3], found[5]) == (PHONES[5], PHONES[3])
 
 
 def test_an_older_token_of_the_same_row_opens(tmp_path: Path) -> None:
     """What binding does not prevent, as docs/security.md says."""
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     old = protected(guard)
     new = protected(guard, with_column(PLAIN, "phone", pa.chunked_array([["010-9999-0000"] * ROWS])))
     assert revealed(guard, with_column(new, "phone", old["phone"]))["phone"].to_pylist() == PHONES
@@ -100,7 +98,7 @@ def test_an_older_token_of_the_same_row_opens(tmp_path: Path) -> None:
 
 def test_a_changed_or_missing_row_key_opens_nothing(tmp_path: Path) -> None:
     """Another number in the row, no such column, one of another type, and a tag that says nothing of it."""
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     table = protected(guard)
     with pytest.raises(TokenError):
         revealed(guard, with_column(table, "id", pa.chunked_array([range(1, ROWS + 1)])))
@@ -121,22 +119,22 @@ def test_a_changed_or_missing_row_key_opens_nothing(tmp_path: Path) -> None:
 
 def test_protecting_again_changes_nothing(tmp_path: Path) -> None:
     """Bound tokens stay; where the rule says otherwise than the tokens, it is refused, either way."""
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     table = protected(guard)
     assert protected(guard, table)["phone"].equals(table["phone"])
-    free = guard_of(tmp_path, RULE)
+    free = guard_by(tmp_path, RULE)
     with pytest.raises(UsageError, match="holds tokens that are bound to their rows, and are not to be"):
         protected(free, table)
     unbound = protected(free)
     with pytest.raises(UsageError, match="holds tokens that are not bound to their rows, and are to be"):
-        protected(guard_of(tmp_path), unbound)
+        protected(guard_by(tmp_path), unbound)
     back = revealed(guard, table)
     assert revealed(guard, protected(guard, back))["phone"].to_pylist() == PHONES
 
 
 def test_rows_of_several_keys(tmp_path: Path) -> None:
     """Rows are bound whatever the cohort whose key they have."""
-    guard = guard_of(tmp_path, BOUND.replace('"contract"', '"yearly"'))
+    guard = guard_by(tmp_path, BOUND.replace('"contract"', '"yearly"'))
     plain = PLAIN.append_column("day", pa.array([f"202{number % 4}-01-01" for number in range(ROWS)]))
     table = protected(guard, plain)
     assert revealed(guard, table)["phone"].to_pylist() == PHONES
@@ -148,7 +146,7 @@ def test_rows_of_several_keys(tmp_path: Path) -> None:
 
 def test_a_search_opens_what_it_finds(tmp_path: Path) -> None:
     """Through the blind index to bound tokens; a token that was moved there is refused."""
-    guard = guard_of(tmp_path, BOUND + "index = 4\n")
+    guard = guard_by(tmp_path, BOUND + "index = 4\n")
     table = protected(guard)
     with guard.reveal(purpose="delivery") as session:
         found = session.search(table, "phone", "+82 10 1234 0003", masked=False).read_all()
@@ -159,7 +157,7 @@ def test_a_search_opens_what_it_finds(tmp_path: Path) -> None:
 
 def test_single_values_and_older_keys_are_refused(tmp_path: Path) -> None:
     """A token alone has no row; tokens are not moved to a newer key without their rows."""
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     table = protected(guard)
     with guard.reveal(purpose="delivery") as session, pytest.raises(TokenError, match="bound to their rows"):
         session.value(table["phone"][1].as_py(), "customers.phone")
@@ -182,7 +180,7 @@ def test_single_values_and_older_keys_are_refused(tmp_path: Path) -> None:
 )
 def test_rows_that_cannot_be_named_are_refused_in_the_plan(tmp_path: Path, rules: str, message: str) -> None:
     """In one line, before any key is made."""
-    guard = guard_of(tmp_path, rules)
+    guard = guard_by(tmp_path, rules)
     with pytest.raises(UsageError, match=message) as caught:
         guard.plan(PLAIN.append_column("price", pa.array([0.5] * ROWS)), table="customers")
     assert "\n" not in str(caught.value)
@@ -194,9 +192,9 @@ def test_a_row_without_a_name_is_refused(tmp_path: Path) -> None:
     for ids, missing in (([None, "", "c"], 2), (["a", None, "c"], 1)):
         table = pa.table({"id": pa.array(ids), "phone": ["010-1234-5678"] * 3})
         with pytest.raises(UsageError, match=rf"{missing} row\(s\) of a batch have no value in id"):
-            protected(guard_of(tmp_path), table)
+            protected(guard_by(tmp_path), table)
     table = pa.table({"id": ["a", None], "phone": ["010-1234-5678", None]})
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     assert revealed(guard, protected(guard, table)).equals(table)
 
 
@@ -204,12 +202,12 @@ def test_a_row_without_a_name_is_refused(tmp_path: Path) -> None:
 def test_other_protections_do_not_bind(tmp_path: Path, other: str) -> None:
     """`bind_row` with anything but randomized encryption is a mistake of the policy."""
     with pytest.raises(PolicyError, match=r'bind_row: belongs to protection = "encrypt" and mode = "randomized"'):
-        guard_of(tmp_path, BOUND + other + '\nreason = "joins"\n' * other.startswith("mode") + "\n")
+        guard_by(tmp_path, BOUND + other + '\nreason = "joins"\n' * other.startswith("mode") + "\n")
 
 
 def test_the_sidecar_keeps_it(tmp_path: Path) -> None:
     """What a tag says of rows is the same on both carriers."""
-    tag = read_tag(protected(guard_of(tmp_path)).schema.field("phone"))
+    tag = read_tag(protected(guard_by(tmp_path)).schema.field("phone"))
     assert tag is not None
     save_sidecar(tmp_path / "pii-guard.tags.toml", {"customers.phone": tag})
     assert load_sidecar(tmp_path / "pii-guard.tags.toml") == {"customers.phone": tag}
@@ -217,7 +215,7 @@ def test_the_sidecar_keeps_it(tmp_path: Path) -> None:
 
 def test_where_no_tag_is_the_rule_says_it(tmp_path: Path) -> None:
     """A store that keeps no tags: the rule of the field names the columns, of bound tokens and of no others."""
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     table = protected(guard)
     untagged = pa.table(dict(zip(table.column_names, table.columns, strict=True)))
     assert revealed(guard, untagged)["phone"].to_pylist() == PHONES
@@ -225,8 +223,8 @@ def test_where_no_tag_is_the_rule_says_it(tmp_path: Path) -> None:
         revealed(guard, swapped(untagged, 3, 5))
     assert caught.value.rows == (3, 5)
     with pytest.raises(TokenError, match="nothing says which columns are the key of a row"):
-        revealed(guard_of(tmp_path, RULE), untagged)
-    before = protected(guard_of(tmp_path, RULE))
+        revealed(guard_by(tmp_path, RULE), untagged)
+    before = protected(guard_by(tmp_path, RULE))
     assert revealed(guard, pa.table({"id": table["id"], "phone": before["phone"]}))["phone"].to_pylist() == PHONES
 
 
@@ -235,7 +233,7 @@ def test_what_sees_no_rows_refuses_the_rule(tmp_path: Path) -> None:
     from pii_guard.integrations.sqlalchemy import Encrypted
 
     with pytest.raises(UsageError, match=r"customers\.phone: its rule has bind_row"):
-        Encrypted(guard_of(tmp_path), "customers.phone")
+        Encrypted(guard_by(tmp_path), "customers.phone")
     with sqlite3.connect(tmp_path / "shop.db") as shop:
         shop.execute("CREATE TABLE customers (id INTEGER PRIMARY KEY, phone TEXT)")
         shop.execute("INSERT INTO customers VALUES (1, '010-1234-5678')")

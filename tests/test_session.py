@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from opening import opened
+from guards import guard_of, opened, recorded
 
-from pii_guard import Guard, Keyring
+from pii_guard import Guard
 from pii_guard.audit import AccessLog, read_heads, verify
 from pii_guard.detectors import TABLE as KINDS
 from pii_guard.detectors import load as detector
@@ -68,24 +68,13 @@ DELIVERY = ["name", "phone", "born", "raw"]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    (tmp_path / "pii-guard.toml").write_text(POLICY)
-    Keyring.create(tmp_path / "keys")
-    return tmp_path
-
-
-@pytest.fixture
-def guard(place: Path) -> Guard:
-    return Guard(place / "pii-guard.toml", place / "keys")
+def guard(tmp_path: Path) -> Guard:
+    return guard_of(tmp_path, POLICY)
 
 
 @pytest.fixture
 def protected(guard: Guard) -> pa.Table:
     return guard.protect(TABLE, table="t").read_all()
-
-
-def records(guard: Guard) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in guard.audit.path.read_text().splitlines()]
 
 
 def test_masked_unless_asked(guard: Guard, protected: pa.Table) -> None:
@@ -119,7 +108,7 @@ def test_only_the_columns_that_are_named(guard: Guard, protected: pa.Table) -> N
             session.decrypt(protected, columns=["phon"])
         with pytest.raises(UsageError, match="list of names"):
             session.decrypt(protected, columns=[])
-    assert records(guard)[1]["fields"] == ["t.name", "t.phone"]
+    assert recorded(guard)[1]["fields"] == ["t.name", "t.phone"]
 
 
 def test_a_session_joins_its_accesses(guard: Guard, protected: pa.Table) -> None:
@@ -131,7 +120,7 @@ def test_a_session_joins_its_accesses(guard: Guard, protected: pa.Table) -> None
         second.read_next_batch()
         first.read_all()
         second.read_all()
-    found = records(guard)
+    found = recorded(guard)
     assert [record["event"] for record in found] == ["opened", "opened", "closed", "closed"]
     assert [record["opened"] for record in found[2:]] == [1, 2]
     assert len({record["session"] for record in found}) == 1
@@ -151,7 +140,7 @@ def test_nothing_comes_after_the_session(guard: Guard, protected: pa.Table) -> N
         session.decrypt(many)
     with pytest.raises(UsageError, match="`with` block"):
         guard.reveal(purpose="delivery").decrypt(many)
-    (first, closed) = records(guard)
+    (first, closed) = recorded(guard)
     assert (first["event"], closed["event"], closed["outcome"], closed["rows"]) == ("opened", "closed", "failed", rows)
 
 
@@ -164,7 +153,7 @@ def test_the_row_budget(guard: Guard, protected: pa.Table) -> None:
         with pytest.raises(AccessRefusedError, match="1 rows left, and 3 more"):
             session.decrypt(part).read_all()
         assert session.decrypt(part.slice(0, 1)).read_all().num_rows == 1
-    assert [(record["outcome"], record["rows"]) for record in records(guard) if record["event"] == "closed"] == [
+    assert [(record["outcome"], record["rows"]) for record in recorded(guard) if record["event"] == "closed"] == [
         ("done", 3),
         ("done", 3),
         ("failed", 0),
@@ -172,10 +161,9 @@ def test_the_row_budget(guard: Guard, protected: pa.Table) -> None:
     ]
 
 
-def test_roles(place: Path, protected: pa.Table) -> None:
+def test_roles(tmp_path: Path, protected: pa.Table) -> None:
     """A policy with roles opens what the role names, within its budget; everything else is refused and recorded."""
-    (place / "pii-guard.toml").write_text(POLICY + ROLES)
-    guard = Guard(place / "pii-guard.toml", place / "keys")
+    guard = guard_of(tmp_path, POLICY + ROLES)
     part = protected.select(["name", "phone"])
     for role, purpose, data, message in [
         (None, "delivery", part, "grants access by roles; name yours: courier"),
@@ -189,10 +177,10 @@ def test_roles(place: Path, protected: pa.Table) -> None:
         assert session.decrypt(part, masked=False).read_all().equals(TABLE.select(["name", "phone"]))
         with pytest.raises(AccessRefusedError, match="2 rows left"):
             session.decrypt(part).read_all()
-    events = [record["event"] for record in records(guard)]
+    events = [record["event"] for record in recorded(guard)]
     assert events == ["roles", *["refused"] * 4, "opened", "closed", "opened", "closed"]
-    assert records(guard)[0]["granted"]["courier"]["row_budget"] == 5
-    assert records(guard)[5]["role"] == "courier"
+    assert recorded(guard)[0]["granted"]["courier"]["row_budget"] == 5
+    assert recorded(guard)[5]["role"] == "courier"
 
 
 @pytest.mark.parametrize("change", [{"purposes": ("delivery", "payment")}, {"retention": "short"}, {"field": "t.name"}])
@@ -206,7 +194,7 @@ def test_a_forged_tag_is_refused(guard: Guard, protected: pa.Table, change: dict
         opened(guard, forged, purpose="delivery")
     with pytest.raises(PurposeRefusedError):
         opened(guard, forged, purpose="payment")
-    assert [record["event"] for record in records(guard)] == ["refused", "refused"]
+    assert [record["event"] for record in recorded(guard)] == ["refused", "refused"]
 
 
 def test_a_copied_column_is_refused(guard: Guard, protected: pa.Table) -> None:
@@ -220,19 +208,19 @@ def test_a_copied_column_is_refused(guard: Guard, protected: pa.Table) -> None:
         opened(guard, mixed, purpose="delivery")
 
 
-def test_heads_are_stored_before_anything_is_released(place: Path, protected: pa.Table) -> None:
+def test_heads_are_stored_before_anything_is_released(tmp_path: Path, protected: pa.Table) -> None:
     """The head of `opened` is in the second place when the first batch comes; an edited log is told by it."""
     from pii_guard.audit import AccessLog
 
-    log = AccessLog(place / "keys" / "access.jsonl", place / "heads")
-    guard = Guard(place / "pii-guard.toml", place / "keys", audit=log)
+    log = AccessLog(tmp_path / "keys" / "access.jsonl", tmp_path / "heads")
+    guard = guard_of(tmp_path, POLICY, audit=log)
     with guard.reveal(purpose="delivery") as session:
         session.decrypt(protected.select(["phone"])).read_next_batch()
-        assert [head.seq for head in read_heads(place / "heads")] == [1]
-    assert verify(log.path, read_heads(place / "heads")) == []
+        assert [head.seq for head in read_heads(tmp_path / "heads")] == [1]
+    assert verify(log.path, read_heads(tmp_path / "heads")) == []
     log.path.write_bytes(log.path.read_bytes().splitlines(keepends=True)[0])
     assert verify(log.path) == []
-    assert verify(log.path, read_heads(place / "heads"))
+    assert verify(log.path, read_heads(tmp_path / "heads"))
 
 
 def test_sources_are_closed_when_a_session_ends_early(guard: Guard, protected: pa.Table) -> None:
@@ -254,7 +242,7 @@ def test_sources_are_closed_when_a_session_ends_early(guard: Guard, protected: p
 
     with pytest.raises(ValueError, match="mine"):
         stop()
-    assert records(guard)[-1]["outcome"] == "failed"
+    assert recorded(guard)[-1]["outcome"] == "failed"
     assert ended == [True]
 
 
@@ -269,7 +257,7 @@ def test_whose_data_was_opened_is_recorded_as_pseudonyms(guard: Guard) -> None:
             session.decrypt(protected, subject="ids")
         many = pa.table({"id": range(1_001), "phone": [protected["phone"][0].as_py()] * 1_001})
         session.decrypt(many, subject="id").read_all()
-    closed = [record for record in records(guard) if record["event"] == "closed"]
+    closed = [record for record in recorded(guard) if record["event"] == "closed"]
     assert [len(record.get("subjects", ())) for record in closed] == [2, 1, 0]
     assert closed[2]["subjects_over"] == 1_000
     assert pseudonyms_of("1701", guard.keys) <= {*closed[0]["subjects"]}
@@ -308,7 +296,7 @@ def test_every_access_is_closed_when_a_record_fails(
 
     with pytest.raises(AuditError, match="full"):
         begun()
-    assert [record["event"] for record in records(guard)] == ["opened"] * 3 + ["closed"] * 2
+    assert [record["event"] for record in recorded(guard)] == ["opened"] * 3 + ["closed"] * 2
     for stream in streams:
         with pytest.raises(UsageError, match="the session is over"):
             stream.read_next_batch()
@@ -322,6 +310,6 @@ def test_single_values_that_do_not_open_are_recorded(guard: Guard, protected: pa
         with pytest.raises(TokenError):
             session.value(broken, "t.name")
         assert session.value(token, "t.name", masked=False) == "홍길동"
-    first, last = records(guard)
+    first, last = recorded(guard)
     assert (first["event"], last["event"], last["outcome"]) == ("opened", "closed", "done")
     assert (last["rows"], last["failures"]) == (1, 1)

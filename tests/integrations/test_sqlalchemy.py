@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from guards import guard_of, recorded
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
 
-from pii_guard import Guard, Keyring
+from pii_guard import Guard
 from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError
 from pii_guard.integrations.sqlalchemy import BlindIndex, Encrypted, Sealed, keep_index, reading
 
@@ -39,8 +40,7 @@ PHONES = [f"010-1234-{number:04}" for number in range(40)]
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
-    (tmp_path / "pii-guard.toml").write_text(POLICY)
-    return Guard(tmp_path / "pii-guard.toml", Keyring.create(tmp_path / "keys"))
+    return guard_of(tmp_path, POLICY)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_equality_finds_every_spelling(engine: sa.Engine, customer: Any, guard: 
             assert {PHONES[0], PHONES[1]} <= {one.phone for one in both}
         with Session(engine) as session, reading(opening):
             assert session.get_one(customer, 8).phone == "***-****-**07"
-    records = [json.loads(line) for line in guard.audit.path.read_text().splitlines()]
+    records = recorded(guard)
     assert [record["event"] for record in records] == ["opened", "opened", "closed", "closed"]
     assert {record["reason"] for record in records} == {"TICKET-7"}
     assert min(record["rows"] for record in records[2:]) >= 1
@@ -217,5 +217,5 @@ def test_a_token_that_does_not_open_is_counted(engine: sa.Engine, customer: Any,
             opening.value(changed, "customers.name")
         with pytest.raises(KeyringError, match="several fields"):
             opening.value(token, "customers.phone")
-    closed = [json.loads(line) for line in guard.audit.path.read_text().splitlines()][-1]
+    closed = recorded(guard)[-1]
     assert (closed["rows"], closed["failures"], closed["outcome"]) == (1, 1, "done")
