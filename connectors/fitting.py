@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.batches import plain, plain_type, read_batches, uuid_text
+from pii_guard.batches import read_batches
 from pii_guard.connectors.base import bounded, empty_batch
 from pii_guard.errors import UsageError, WriteError
+from pii_guard.plain_types import plain, plain_type, uuid_text
 
 __all__ = ["JSON", "TEXTS", "UUID", "Fit", "Rows", "TypedColumn", "kept_type", "new_columns"]
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.batches import Leaf
 from pii_guard.crypto.buffers import by_length, to_binary
 from pii_guard.crypto.recognition import Keys, recognise
 from pii_guard.crypto.secret import Secret
@@ -22,6 +21,7 @@ from pii_guard.engine.detection import WEAK, Detector, detect, looks_at_values
 from pii_guard.engine.headers import names_kind
 from pii_guard.engine.protection import GUESSABLE, is_hash, protected
 from pii_guard.engine.text import Index, Text
+from pii_guard.leaves import Leaf
 from pii_guard.model import TokenState
 from pii_guard.tallies import MAX_SAMPLES, FieldTally, Frequencies, KindTally
 

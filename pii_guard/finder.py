@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from pii_guard.batches import leaves, normalise
+from pii_guard.batches import normalise
 from pii_guard.connectors.encoding import Utf8Blocks, utf8_boundary
 from pii_guard.connectors.lines import LINE_LIMIT, OVERLAP
 from pii_guard.detectors import select
@@ -17,6 +17,7 @@ from pii_guard.engine.allowances import allowances
 from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.text import Bytes, Index, Text
 from pii_guard.errors import UsageError
+from pii_guard.leaves import leaves
 from pii_guard.model import Confidence, Hit
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from pii_guard.errors import KeyringError, TokenError, UsageError
 from pii_guard.keys.keyring import KeyRecord, Keyring
 from pii_guard.model import BLANK, Kind, Tag, path_text
 from pii_guard.naming import safe_name, unique_names
+from pii_guard.plain_types import is_text
 from pii_guard.protection import parse_type
 from pii_guard.spans import reveal_spans, span_key_ids
 from pii_guard.tags import read_tag, without_tag, write_tag
@@ -203,7 +204,7 @@ def _revealed(
     if column.spans:
         texts, lost = reveal_spans(tokens, key_for, name)
         return texts.cast(column.type), lost
-    if pa.types.is_string(tokens.type) or pa.types.is_large_string(tokens.type):
+    if is_text(tokens.type):
         tokens = pc.if_else(pc.equal(tokens, ""), pa.scalar(None, tokens.type), tokens)
     values = decrypt_column(tokens, key_for, column.type, name, on_error, rows)
     return values, values.null_count - tokens.null_count

@@ -15,6 +15,7 @@ from pii_guard.crypto.token import encrypt_column, key_ids, open_tokens
 from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.text import Text
 from pii_guard.errors import UsageError
+from pii_guard.plain_types import is_text
 
 __all__ = ["encrypt_spans", "reveal_spans", "span_key_ids"]
 
@@ -91,21 +92,17 @@ def reveal_spans(
 
 def span_key_ids(values: pa.Array) -> dict[bytes, int]:
     """The key ids of what has the form of a token between brackets inside of texts, and how often each occurs."""
-    if not _is_text(values.type):
+    if not is_text(values.type):
         return {}
     text, _ = _text(values, "")
     return key_ids(_cut(text, _tokens(text) + INSIDE))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pt.is_string(kind) or pt.is_large_string(kind))
 
 
 def _text(values: pa.Array, field: str) -> tuple[Text, Mask]:
     """The texts, empty where null, and which are not null."""
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
-    if not _is_text(values.type) and not pt.is_null(values.type):
+    if not is_text(values.type) and not pt.is_null(values.type):
         raise UsageError(f"{field}: spans are encrypted in text, not in a column of type {values.type}")
     filled = values.cast(pa.large_string()).fill_null("")
     return Text.of(filled), valid(values)

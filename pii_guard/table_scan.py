@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from pii_guard.batches import MAX_MAP_KEYS, Leaf, leaves
 from pii_guard.connectors.base import Described
 from pii_guard.crypto.recognition import Known
 from pii_guard.engine.detection import Detector
@@ -16,6 +15,7 @@ from pii_guard.engine.headers import label_of
 from pii_guard.engine.neighbours import with_neighbours
 from pii_guard.engine.verdict import findings
 from pii_guard.field_tally import Header, tally_field
+from pii_guard.leaves import MAX_MAP_KEYS, Leaf, leaves
 from pii_guard.model import FieldPath, Tag, path_text
 from pii_guard.naming import safe_name, safe_text, unique_names
 from pii_guard.reports import FieldReport, Finding

@@ -13,8 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pii_guard import find, scan
-from pii_guard.batches import FOLD_ROWS, leaves, normalise
+from pii_guard.batches import normalise
 from pii_guard.errors import UsageError
+from pii_guard.leaves import FOLD_ROWS, leaves
 
 SCALARS = [pa.string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.binary(), pa.int64()]
 TYPES: st.SearchStrategy[pa.DataType] = st.recursive(

@@ -21,10 +21,10 @@ import pytest
 from pyarrow import feather, orc
 
 from pii_guard import connectors, scan
-from pii_guard.batches import leaves
 from pii_guard.connectors.avro_blocks import MAX_BLOCK
 from pii_guard.connectors.base import MAX_BATCH_ROWS
 from pii_guard.errors import ReadError
+from pii_guard.leaves import leaves
 
 CANARY = "010-9876-5432"
 TABLE = pa.table(
