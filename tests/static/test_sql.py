@@ -118,9 +118,9 @@ def test_what_does_not_parse_is_named_and_the_rest_goes_on(text: str) -> None:
 )
 def test_no_statement_takes_long(text: str) -> None:
     """Statements made to be slow are read, or named, in seconds."""
-    start = time.perf_counter()
+    start = time.process_time()
     folded(text)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_lines_and_comments_are_kept() -> None:

@@ -79,9 +79,9 @@ def test_time_is_linear(piece: bytes) -> None:
     """Text made to be slow is not: eight times as much takes no sixty times as long."""
 
     def seconds(times: int) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         list(statements(piece * times))
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert seconds(160_000) < 60 * seconds(20_000) + 0.2
 
@@ -90,7 +90,7 @@ def test_a_dump_is_passed_over_quickly() -> None:
     """A dump of 5 MB with the data of one table takes well under 3 seconds, and what follows is found."""
     row = b"INSERT INTO a VALUES (1,'someone; or other','it''s','x');\n"
     data = b"CREATE TABLE a (x int);\n" + row * 90_000 + b"ALTER TABLE a ADD y text;"
-    start = time.perf_counter()
+    start = time.process_time()
     found = list(statements(data))
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     assert [(item.text, item.line) for item in found][1:] == [("ALTER TABLE a ADD y text;", 90_002)]
