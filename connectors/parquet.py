@@ -21,6 +21,7 @@ from pii_guard.connectors.base import (
     empty_batch,
     reading,
 )
+from pii_guard.connectors.prefetch import behind
 from pii_guard.connectors.resource import Resource
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.style import Style
@@ -148,10 +149,14 @@ class ParquetSource(FileSource):
         except pa.ArrowNotImplementedError:
             raise UsageError(f"the table holds a type that a {suffix} file cannot hold") from None
         rows = 0
+
+        def write(group: pa.Table) -> None:
+            nonlocal rows
+            writer.write_table(group)
+            rows += group.num_rows
+
         with writer:
-            for group in _row_groups(reader):
-                writer.write_table(group)
-                rows += group.num_rows
+            behind(_row_groups(reader), write)  # to compress is as much work as to encrypt
         return rows
 
 

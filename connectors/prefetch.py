@@ -1,13 +1,16 @@
-"""The next batch is read while the one at hand is worked on."""
+"""The next batch is read, or the last one written, while the one at hand is worked on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import pyarrow as pa
 
-__all__ = ["ahead"]
+__all__ = ["ahead", "behind"]
+
+T = TypeVar("T")
 
 _SECONDS = 0.1
 """After which a signal is noticed, at most, though another thread of the process was given it."""
@@ -31,7 +34,23 @@ def ahead(batches: Generator[pa.RecordBatch], cancel: Callable[[], object]) -> I
             pool.submit(batches.close)
 
 
-def _awaited(coming: Future[pa.RecordBatch | None]) -> pa.RecordBatch | None:
+def behind(items: Iterable[T], write: Callable[[T], object]) -> None:
+    """`write` each of `items`, in a thread of its own, one behind: while it is at one, the next one is made here.
+
+    So `items` are made where they always were, as a driver may ask for. Raises what `items` and `write` raise; nothing
+    is being written any more when it ends, whichever way.
+    """
+    with ThreadPoolExecutor(1, "pii-guard-writer") as pool:
+        going: Future[object] | None = None
+        for item in items:
+            if going is not None:
+                _awaited(going)
+            going = pool.submit(write, item)
+        if going is not None:
+            _awaited(going)
+
+
+def _awaited(coming: Future[T]) -> T:
     while not wait([coming], _SECONDS).done:
         pass
     return coming.result()
