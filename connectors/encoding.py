@@ -10,6 +10,7 @@ Valid UTF-8 is passed on as it is, so it costs one check (about 1 GB/s for Korea
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -114,6 +115,7 @@ def wide_encoding(head: bytes) -> str | None:
 
     Without a byte order mark: UTF-16 if a twentieth of the first characters is ASCII, hardly any is not printable, and
     the others are no two ASCII letters each, as in ASCII with stray zeros. Korean without one blank or digit is missed.
+    UTF-8 with a character of three bytes, as Hangul is, is UTF-8: UTF-16 hardly ever has that form by chance.
     """
     for mark, name in BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
@@ -121,6 +123,9 @@ def wide_encoding(head: bytes) -> str | None:
     head = head[: min(_SAMPLED, len(head) // 2 * 2)]
     if len(head) < 2 * _FEWEST or b"\0" not in head:
         return None
+    with contextlib.suppress(UnicodeDecodeError):  # the head may end inside a character
+        if max(codecs.getincrementaldecoder("utf-8")().decode(head)) >= "\u0800":
+            return None
     low, high = head[::2], head[1::2]
     for name, narrow, zeros in (("utf-16-le", low, high), ("utf-16-be", high, low)):
         ascii_share = zeros.count(0) / len(zeros)

@@ -98,6 +98,7 @@ def test_every_run_of_letters_and_digits_comes_out(folder: Path, data: bytes) ->
 def test_valid_utf8_comes_out_unchanged(folder: Path, data: bytes) -> None:
     """Where the file is UTF-8, Korean letters come out too, and nothing is replaced."""
     text = data.decode("utf-8", "ignore")
+    assume(not encoding.wide_encoding(text.encode()))  # ASCII with a zero behind each character is UTF-16
     table = table_of(folder / "utf8.csv", text)
     with small_limits():
         rows, unparsed = content(table)

@@ -119,6 +119,7 @@ def test_utf16_without_a_mark(text: str, name: str) -> None:
         ],
         b"name,phone\n\0\0x,010-1234-5678\n\0\n" * 9,
         b"".join(f"{number:<20}\0".encode() for number in range(500)),
+        '"a","a"\n"가a가\0a","가"\n'.encode(),  # every pair of bytes is a printable character of UTF-16
         b"a\0record\0with\0zeros\0between\0fields\n" * 30,
         bytes(range(256)) * 16,
         b"\1\0\2\0\3\0\xff\0" * 500,

@@ -14,7 +14,7 @@ from unittest import mock
 import polars
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pii_guard
@@ -175,6 +175,7 @@ cells = st.none() | st.text(st.sampled_from('가a",;\t\r\n \0'), max_size=6)
 
 
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6), st.sampled_from([".csv", ".tsv"]))
+@example([("가a가\0a", "가")], ".csv")
 def test_delimited_text_reads_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], suffix: str
 ) -> None:
