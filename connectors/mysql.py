@@ -8,7 +8,7 @@ Rate: some 95,000 rows of 7 columns a second (benchmarks/database.py): PyMySQL i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, ClassVar
 
@@ -19,6 +19,8 @@ from pymysql.cursors import SSCursor
 from pii_guard.connectors.base import Capabilities
 from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
+from pii_guard.connectors.key_ranges import drawn
+from pii_guard.connectors.mysql_keys import MysqlKeys
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import LostConnectionError, ReadError, TargetError, UnreachableError
@@ -46,12 +48,13 @@ _TABLES = """
 
 _COLUMNS = """
     SELECT column_name, column_comment, column_key = 'PRI', find_in_set('select', privileges) > 0, data_type = 'json',
-        extra LIKE '%%INVISIBLE%%'
+        extra LIKE '%%INVISIBLE%%', data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint')
     FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position
 """
-_FOREIGN = """
-    SELECT column_name FROM information_schema.key_column_usage
-    WHERE table_schema = %s AND table_name = %s AND referenced_table_name IS NOT NULL
+_KEYS = """
+    SELECT column_name, coalesce(referenced_table_name IS NOT NULL, 0) FROM information_schema.key_column_usage
+    WHERE table_schema = %s AND table_name = %s AND (referenced_table_name IS NOT NULL OR constraint_name = 'PRIMARY')
+    ORDER BY ordinal_position
 """
 _JSON = """
     SELECT constraint_name FROM information_schema.check_constraints WHERE constraint_schema = %s AND table_name = %s
@@ -98,12 +101,13 @@ class MysqlTable(DatabaseTable):
     """One table, view or query."""
 
     source: MysqlSource
-    drawn, drawn_by_row = "rows, by RAND()", True
 
     def __init__(self, source: MysqlSource, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
         self.query = query
         self.invisible: list[str] = []
+        self.key: str | None = None
+        """The column of integers that is the primary key."""
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         what = "the query" if self.query else f"table {self.name}"
@@ -114,38 +118,55 @@ class MysqlTable(DatabaseTable):
         ):
             if self.query is None:
                 self.columns = self._described(connection)
-            self._execute(cursor)
+            statements = self._execute(connection, cursor)
             names = [column[0] for column in cursor.description]
             json = {column.name for column in self.columns if column.json}
             self.json = frozenset(place for place, name in enumerate(names) if name in json)
-            yield from batches_of_rows(cursor.fetchmany, names)
 
-    def _execute(self, cursor: Any) -> None:
+            def fetch(count: int) -> Sequence[Sequence[Any]]:
+                rows: Sequence[Sequence[Any]] = cursor.fetchmany(count)
+                while not rows and statements:
+                    cursor.execute(statements.pop(0))
+                    rows = cursor.fetchmany(count)
+                return rows
+
+            yield from batches_of_rows(fetch, names)
+
+    def _execute(self, connection: Any, cursor: Any) -> list[str]:
+        """Begin to read; return the statements that are left."""
         if self.query is not None:
             cursor.execute(self.query)
-            return
+            return []
         chosen = self.selected("`")
         if chosen == "*":  # which leaves invisible columns out
             chosen = ", ".join(["*", *(quoted(name, "`") for name in self.invisible)])
-        sql = self._select(chosen)
+        first, *others = self._parts(connection)
         try:
-            cursor.execute(sql)
+            cursor.execute(f"SELECT {chosen} {first}")
         except pymysql.MySQLError as error:
             readable = ", ".join(quoted(column.name, "`") for column in self.columns if column.readable)
             if error.args[0] not in _DENIED or not readable or self.withheld:
                 raise
-            cursor.execute(self._select(readable))  # the server lists no columns on which the account has no right
+            chosen = readable
+            cursor.execute(f"SELECT {chosen} {first}")  # the server lists no columns on which the account has no right
             self.withheld = "permission denied for its other columns, whose names this account may not see"
+        return [f"SELECT {chosen} {other}" for other in others]
 
     def _described(self, connection: Any) -> list[Column]:
         place = self._schema, self.relation.table
         with closing(connection.cursor()) as cursor:
             found = []
-            for sql in (_COLUMNS, _FOREIGN, *([_JSON] if _is_mariadb(connection) else [])):
+            for sql in (_COLUMNS, _KEYS, *([_JSON] if _is_mariadb(connection) else [])):
                 cursor.execute(sql, place)
                 found.append([[_text(value) for value in row] for row in cursor.fetchall()])
-        foreign, json = ({name for (name,) in rows} for rows in [*found, []][1:3])
+        foreign = {name for name, refers in found[1] if refers == "1"}
+        json = {name for rows in found[2:] for (name,) in rows}
         self.invisible = [row[0] for row in found[0] if row[5] == "1"]
+        keys = [name for name, refers in found[1] if refers == "0"]
+        if self.relation.kind == "SYSTEM VERSIONED":
+            del keys[-1:]  # when a row ended, which MariaDB adds
+        integers = {row[0] for row in found[0] if row[6] == row[3] == "1"}
+        self.key = keys[0] if len(keys) == 1 and keys[0] in integers else None
         return [
             Column(
                 name,
@@ -154,21 +175,29 @@ class MysqlTable(DatabaseTable):
                 readable == "1",
                 is_json == "1" or name in json,
             )
-            for name, comment, primary, readable, is_json, _ in found[0]
+            for name, comment, primary, readable, is_json, *_ in found[0]
         ]
 
     @property
     def _schema(self) -> str:
         return self.relation.schema or self.source.database
 
-    def _select(self, columns: str) -> str:
-        name = f"{quoted(self._schema, '`')}.{quoted(self.relation.table, '`')}"
+    def _parts(self, connection: Any) -> list[str]:
+        """The rows to read in one statement after the other, from `FROM` on."""
+        name = f"FROM {quoted(self._schema, '`')}.{quoted(self.relation.table, '`')}"
         if self.relation.kind == "SYSTEM VERSIONED":
             name += " FOR SYSTEM_TIME ALL"
-        sql = f"SELECT {columns} FROM {name}"  # noqa: S608 - quoted
         if self.sample is not None and (self.relation.size or 0) >= _FEWEST_BYTES:
             self.share = self.sample.share_of(self.relation.rows)
-        return f"{sql} WHERE RAND({self.seed}) < {self.share}" if self.share < 1 else sql
+        if self.share == 1:
+            return [name]
+        self.drawn_by_row = self.key is None
+        if self.key is None:
+            self.drawn = "rows, by RAND(); all were read, as it has no primary key of one integer"
+            return [f"{name} WHERE RAND({self.seed}) < {self.share}"]
+        self.drawn = "ranges of its primary key"
+        keys = MysqlKeys(connection, f"{name} FORCE INDEX (PRIMARY)", quoted(self.key, "`"))
+        return keys.among(drawn(keys.strata(), self.share, self.seed))
 
 
 class MysqlSource(DatabaseSource):

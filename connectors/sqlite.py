@@ -14,7 +14,7 @@ import random
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import chain
+from itertools import chain, islice
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -25,7 +25,9 @@ from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.json_columns import unfolded
 from pii_guard.connectors.resource import LocalFile, Resource
 from pii_guard.connectors.rows import batches_of_rows, text_schema
+from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
+from pii_guard.connectors.sqlite_pages import TablePages
 from pii_guard.errors import ReadError
 
 __all__ = ["MAX_IN_MEMORY", "MAX_VALUE", "SqliteDatabase", "SqliteSource", "SqliteTable"]
@@ -38,6 +40,9 @@ MAX_VALUE = 32 << 20
 
 _FEWEST_BYTES = 2 << 20
 """Smaller databases are read whole."""
+
+_ROWIDS = ("rowid", "oid", "_rowid_")
+"""What the rowid is called, unless a column is (https://www.sqlite.org/rowidtable.html)."""
 
 _DAMAGED = "a damaged or truncated SQLite database"
 _REFUSED = "SQLite refuses it: there is no such table, or its SQL has a mistake"
@@ -174,7 +179,6 @@ class SqliteDatabaseTable(DatabaseTable):
     """One table, view or query of a database that a URL names."""
 
     source: SqliteDatabase
-    drawn, drawn_by_row = "rows, one by one", True
 
     def __init__(self, source: SqliteDatabase, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
@@ -185,15 +189,41 @@ class SqliteDatabaseTable(DatabaseTable):
         with _connected(self.source.resource, where) as connection:
             self.columns = () if self.query else _columns(connection, self.relation.table)
             self.json = _json_places(self.columns)
-            sql = self.query or f"SELECT * FROM {quoted(self.relation.table)}"  # noqa: S608 - quoted
             if self.sample is not None and self.source.resource.size >= _FEWEST_BYTES:
-                ((count,),) = connection.execute(f"SELECT count(*) FROM {quoted(self.relation.table)}")  # noqa: S608
-                self.share = self.sample.share_of(count)
-            if self.share < 1:
-                draw = random.Random(self.seed).random  # noqa: S311 - to be the same in each run
-                connection.create_function("pii_guard_draw", 0, draw)
-                sql += f" WHERE pii_guard_draw() < {self.share}"
-            yield from _rows(connection, sql)
+                yield from self._sampled(connection, self.sample)
+            else:
+                yield from _rows(connection, self.query or self._select)
+
+    @property
+    def _select(self) -> str:
+        return f"SELECT * FROM {quoted(self.relation.table)}"  # noqa: S608 - quoted
+
+    def _sampled(self, connection: sqlite3.Connection, sample: Sample) -> Iterator[pa.RecordBatch]:
+        names = {column.name.lower() for column in self.columns}
+        rowid = next((name for name in _ROWIDS if name not in names), None)
+        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (self.relation.table,))
+        with self.source.resource.open_seekable() as file:
+            pages = TablePages(file, root)
+            if rowid is not None and pages.has_rowids:
+                self.share, ranges = pages.drawn(sample.share_of(pages.rows(self.seed)), self.name)
+                self.drawn, self.drawn_by_row = f"pages, by {rowid}", False
+        if rowid is None or not pages.has_rowids:
+            yield from self._sampled_by_row(connection, sample)
+            return
+        sql = f"{self._select} WHERE {rowid} BETWEEN ? AND ?"
+        cursors = (connection.execute(sql, each) for each in ranges)
+        first = next(cursors)
+        rows = chain(first, chain.from_iterable(cursors))
+        yield from batches_of_rows(lambda count: list(islice(rows, count)), [column[0] for column in first.description])
+
+    def _sampled_by_row(self, connection: sqlite3.Connection, sample: Sample) -> Iterator[pa.RecordBatch]:
+        """For a table that SQLite keeps by another key: all of it is read, and each row drawn by itself."""
+        ((count,),) = connection.execute(f"SELECT count(*) FROM {quoted(self.relation.table)}")  # noqa: S608 - quoted
+        self.share = sample.share_of(count)
+        self.drawn, self.drawn_by_row = "rows, one by one; all were read, as it has no rowid", True
+        draw = random.Random(self.seed).random  # noqa: S311 - to be the same in each run
+        connection.create_function("pii_guard_draw", 0, draw)
+        yield from _rows(connection, f"{self._select} WHERE pii_guard_draw() < {self.share}")
 
 
 class SqliteDatabase(DatabaseSource):

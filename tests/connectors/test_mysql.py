@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from cli_runner import run
-from databases import PHONE, Made, mariadb, reasons, rows
+from databases import PHONE, Made, mariadb, opened, reasons, rows
 
 from pii_guard import connectors, scan
+from pii_guard.connectors.base import Reading
+from pii_guard.connectors.mysql import MysqlSource
+from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
 from pii_guard.errors import TargetError
@@ -181,3 +186,42 @@ def test_no_server() -> None:
     assert done.code == 3
     assert "not examined: mysql://127.0.0.1:1/x: no server answers there\n" in done.stdout
     assert "s3cret" not in done.output
+
+
+def test_a_sample_reads_its_rows_alone(made: Made) -> None:
+    """By ranges of the primary key; a table without one of a single integer is read in full, which is said."""
+    made.execute(
+        "CREATE TABLE keyed (i bigint PRIMARY KEY, pad varchar(200)) WITH SYSTEM VERSIONING",
+        "INSERT INTO keyed SELECT seq * 17, repeat('x', 150) FROM seq_1_to_40000",
+        "CREATE TABLE promoted (i bigint NOT NULL UNIQUE, pad varchar(200))",
+        "INSERT INTO promoted SELECT seq, repeat('x', 150) FROM seq_1_to_40000",
+        "ANALYZE TABLE keyed, promoted",
+    )
+    for name, drawn, least, most in (
+        ("keyed", "ranges of its primary key", 2_000, 20_000),
+        ("promoted", "rows, by RAND(); all were read, as it has no primary key of one integer", 40_000, 50_000),
+    ):
+        (table,) = opened(made.url, Selection(tables=(name,))).tables()
+        table.reading = Reading(sample=Sample(0.1))
+        with counting() as read:
+            number = sum(batch.num_rows for batch in table.batches())
+        assert 3_000 < number < 5_000
+        assert (table.drawn, table.drawn_by_row) == (drawn, name == "promoted")
+        assert least < sum(read) < most
+
+
+@contextmanager
+def counting() -> Iterator[list[int]]:
+    """How many rows the server reads from tables and indexes for connections in this block."""
+    found, connected = list[int](), MysqlSource.connected
+
+    @contextmanager
+    def watched(source: MysqlSource, **options: Any) -> Iterator[Any]:
+        with connected(source, **options) as connection:
+            yield connection
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%'")
+                found.append(sum(int(value) for _, value in cursor.fetchall()))
+
+    with mock.patch.object(MysqlSource, "connected", watched):
+        yield found

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
-from contextlib import closing
+import sys
+from contextlib import closing, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from databases import opened
 from packing import COMPRESSIONS, zipped
 
 import pii_guard
 from pii_guard import connectors
 from pii_guard.connectors import Source, sqlite
+from pii_guard.connectors.base import Reading
+from pii_guard.connectors.sampling import Sample
+from pii_guard.connectors.sqlite_pages import TablePages
 from pii_guard.errors import ReadError
 
 PHONE = "010-1234-5678"
 
 
 def database(path: Path, script: str) -> None:
-    with closing(sqlite3.connect(path)) as opened, opened:
-        opened.executescript(script)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(script)
 
 
 def rows_of(source: Source) -> dict[str, list[dict[str, Any]]]:
@@ -89,10 +96,10 @@ def test_in_archives(tmp_path: Path) -> None:
 
 def test_changes_that_wait(tmp_path: Path) -> None:
     """What is still in a write-ahead log is not in the file: the tables are read, and the database is named."""
-    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as opened:
-        opened.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t (phone)")
-        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        opened.execute("INSERT INTO t VALUES (?)", [PHONE])
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as connection:
+        connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t (phone)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("INSERT INTO t VALUES (?)", [PHONE])
         report = pii_guard.scan(tmp_path / "a.db")
         assert report.coverage.tables == 1
         (item,) = report.not_examined
@@ -117,9 +124,9 @@ def test_damage_costs_no_other_table(tmp_path: Path) -> None:
 
 def test_large_blobs_come_in_small_batches(tmp_path: Path) -> None:
     """Rows are fetched by their size, so that no batch is much larger than the bound."""
-    with closing(sqlite3.connect(tmp_path / "a.db")) as opened, opened:
-        opened.execute("CREATE TABLE t (b BLOB)")
-        opened.executemany("INSERT INTO t VALUES (?)", [[b"\xff" * 1_000_000]] * 60)
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (b BLOB)")
+        connection.executemany("INSERT INTO t VALUES (?)", [[b"\xff" * 1_000_000]] * 60)
     (table,) = connectors.open(str(tmp_path / "a.db")).tables()
     sizes = [batch.num_rows for batch in table.batches()]
     assert sum(sizes) == 60
@@ -138,3 +145,91 @@ def test_a_column_that_is_computed_is_bounded(tmp_path: Path) -> None:
     report = pii_guard.scan(path)
     assert [field.field.table for field, _ in report.findings] == ["u"]
     assert ["a value of more than 32 MB" in item.reason for item in report.not_examined] == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much a process has read")
+def test_a_sample_reads_its_pages_alone(tmp_path: Path) -> None:
+    """And those that lead to them. A table without a rowid is read in full, which is said, and examined in part."""
+    path = tmp_path / "a.db"
+    database(
+        path,
+        "CREATE TABLE t (phone TEXT); CREATE TABLE w (id INTEGER PRIMARY KEY, phone TEXT) WITHOUT ROWID;"
+        "CREATE TABLE named (rowid TEXT, oid TEXT, _rowid_ TEXT); CREATE TABLE renamed (rowid TEXT);"
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)"
+        f"INSERT INTO t SELECT '{PHONE}' || printf('%100d', i) FROM n; INSERT INTO w SELECT rowid, phone FROM t;"
+        "INSERT INTO named SELECT phone, '', '' FROM t; INSERT INTO renamed SELECT phone FROM t;",
+    )
+    by_row = ("rows, one by one; all were read, as it has no rowid", True)
+    for table in opened(f"sqlite:///{path}").tables():
+        table.reading = Reading(sample=Sample(0.2))
+        before = bytes_read()
+        number = sum(batch.num_rows for batch in table.batches())
+        whole = 100_000 * len(PHONE + 100 * "x")
+        assert 15_000 < number < 25_000
+        if table.name in ("t", "renamed"):
+            assert (table.drawn, table.drawn_by_row) == (
+                f"pages, by {'oid' if table.name == 'renamed' else 'rowid'}",
+                False,
+            )
+            assert bytes_read() - before < 0.5 * whole
+        else:
+            assert (table.drawn, table.drawn_by_row) == by_row
+            assert bytes_read() - before > 0.9 * whole
+
+
+def bytes_read() -> int:
+    """Bytes that this process has asked the system for, from memory or from disk."""
+    return int(Path("/proc/self/io").read_text(encoding="ascii").partition("rchar:")[2].split()[0])
+
+
+@pytest.mark.parametrize("size", [512, 1024, 65536])
+@pytest.mark.parametrize("pad", [5, 3_000])
+def test_pages(tmp_path: Path, size: int, pad: int) -> None:
+    """The ranges of pages are all rowids, each once, with the rows that SQLite itself tells."""
+    path = tmp_path / "a.db"
+    database(
+        path,
+        f"PRAGMA page_size = {size}; PRAGMA auto_vacuum = 1; CREATE TABLE t (i INTEGER PRIMARY KEY, pad TEXT);"
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)"
+        f"INSERT INTO t SELECT CASE WHEN i < 5000 THEN -i * i ELSE i * 900719925474099 END, "
+        f"substr(hex(zeroblob({pad})), 1, {pad}) FROM n; DELETE FROM t WHERE i BETWEEN -9000000 AND -4000000",
+    )
+    with closing(sqlite3.connect(path)) as connection, path.open("rb") as file:
+        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_schema")
+        ((count,),) = connection.execute("SELECT count(*) FROM t")
+        pages = TablePages(file, root)
+        level = pages._level(1 << 20)
+        ends = [(part.first, part.last) for part in level]
+        assert ends[0][0] == -(2**63)
+        assert ends[-1][1] == 2**63 - 1
+        assert all(last + 1 == first for (_, last), (first, _) in pairwise(ends))
+        held = [
+            connection.execute("SELECT count(*) FROM t WHERE i BETWEEN ? AND ?", each).fetchone()[0] for each in ends
+        ]
+        assert held == [int.from_bytes(pages._page(part.page)[3:5], "big") for part in level]
+        assert 0.8 * count < pages.rows(1) < 1.2 * count
+        share, ranges = pages.drawn(0.5, "t")
+        if len(level) > 512:
+            assert share == pytest.approx(0.5, abs=0.01)
+            assert len(ranges) == round(share * len(level))
+
+
+def test_samples_of_damaged_files(tmp_path: Path) -> None:
+    """Whatever byte of the pages that lead to rows is wrong, there are rows or the one error, and it ends."""
+    path = tmp_path / "a.db"
+    database(
+        path,
+        "CREATE TABLE t (pad TEXT);"
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999)"
+        "INSERT INTO t SELECT printf('%100d', i) FROM n",
+    )
+    sound = path.read_bytes()
+    choice = random.Random(5)  # noqa: S311 - to be the same in each run
+    for _ in range(60):
+        place = choice.choice([choice.randrange(4096, 4096 + 64), choice.randrange(4096, 8192), 8192, 16, 17])
+        path.write_bytes(sound[:place] + bytes([choice.randrange(256)]) + sound[place + 1 :])
+        with suppress(ReadError):
+            for source in connectors.discover(f"sqlite:///{path}"):
+                for table in source.tables() if isinstance(source, Source) else ():
+                    table.reading = Reading(sample=Sample(0.2))
+                    assert sum(batch.num_rows for batch in table.batches()) <= 30_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -84,3 +84,68 @@ def test_the_commands_and_samples(large: Made, tmp_path: Path) -> None:
     done = run("check", large.url, "--sample", "9000", cwd=tmp_path)
     assert (done.code, "clean" in done.stdout) == (3, False)
     assert "only a sample was read" in done.stdout
+
+
+KEYS = {
+    "dense": range(1, 20_001),
+    "negative": range(-30_000, -10_000),
+    "sparse": range(0, 20_000 * 1_000_003, 1_000_003),
+    "far": [*range(1, 20_001), 2**62],
+    "apart": [-(2**62), *range(20_000), *range(2**61, 2**61 + 10_000)],
+    "holes": [*range(5_000), *range(900_000, 915_000)],
+}
+
+
+@pytest.fixture(scope="module")
+def keyed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A database with a table for each of `KEYS`, and others that are hardly any."""
+    case = request.param
+    assert isinstance(case, Case)
+    with case.make(tmp_path_factory.mktemp("keyed")) as made:
+        kind = "integer" if case.id == "sqlite" else "bigint"
+        for name, keys in KEYS.items():
+            _make(made, name, f"i {kind} PRIMARY KEY, pad varchar(200)", list(keys))
+        _make(made, "deleted", f"i {kind} PRIMARY KEY, pad varchar(200)", list(range(30_000)))
+        made.execute("DELETE FROM deleted WHERE i BETWEEN 3000 AND 12999")
+        _make(made, "one", f"i {kind} PRIMARY KEY, pad varchar(200)", [7])
+        _make(made, "none", f"i {kind} PRIMARY KEY, pad varchar(200)", [])
+        _make(made, "texts", "i varchar(20) PRIMARY KEY, pad varchar(200)", list(range(20_000)))
+        _make(made, "pairs", f"i {kind}, pad varchar(200), PRIMARY KEY (i, pad)", list(range(20_000)))
+        yield made
+
+
+def _make(made: Made, name: str, columns: str, keys: Sequence[int]) -> None:
+    made.execute(f"CREATE TABLE {made.name(name)} ({columns})")
+    for start in range(0, len(keys), 5_000):
+        rows = ", ".join(f"('{key}', '{'x' * 150}')" for key in keys[start : start + 5_000])
+        made.execute(f"INSERT INTO {made.name(name)} VALUES {rows}")
+    if made.analyze:
+        made.execute(f"{made.analyze} {made.name(name)}")
+
+
+SAMPLING = [case for case in CASES if case.id != "sqlalchemy"]
+
+
+@pytest.mark.parametrize("keyed", SAMPLING, ids=lambda case: case.id, indirect=True)
+@pytest.mark.parametrize("name", [*KEYS, "deleted", "texts", "pairs", "one", "none"])
+def test_keys(keyed: Made, name: str) -> None:
+    """Whatever gaps keys have, about as many rows are drawn as were asked for, none twice, from all over the table."""
+    keys = sorted({"one": [7], "none": []}.get(name) or KEYS.get(name, range(20_000)))
+    if name == "deleted":
+        keys = [*range(3_000), *range(13_000, 30_000)]
+    (table,) = (each for each in opened(keyed.url).tables() if each.name.rpartition(".")[2] == name)
+    table.reading = Reading(sample=Sample(0.3))
+    numbers = [int(value) for batch in table.batches() for value in batch.column(0).to_pylist()]
+    if name in ("one", "none"):
+        wanted = {"one": {7}, "none": set[int]()}[name]
+        assert set(numbers) <= wanted  # a share of one row is one row, or none
+        assert table.estimated is not None or set(numbers) == wanted
+        return
+    assert len(numbers) == len(set(numbers))
+    assert set(numbers) <= set(keys)
+    assert 0.15 < len(numbers) / len(keys) < 0.95
+    assert table.estimated is not None
+    assert 0.7 < table.estimated / len(keys) < 1.3
+    assert [int(value) for batch in table.batches() for value in batch.column(0).to_pylist()] == numbers
+    places = {key: place for place, key in enumerate(keys)}
+    assert {places[number] * 10 // len(keys) for number in numbers} == set(range(10))
