@@ -108,9 +108,9 @@ def connector(url: str) -> None:
 def scan(url: str) -> None:
     from pii_guard.connectors.selection import Selection
     from pii_guard.detectors import select
-    from pii_guard.scanner import scan_targets
+    from pii_guard.scanner import ScanOptions, scan_targets
 
-    report = scan_targets([url], detectors=select(), selection=Selection(tables=(NAME,)))
+    report = scan_targets([url], detectors=select(), options=ScanOptions(selection=Selection(tables=(NAME,))))
     assert report.complete
     assert report.findings
 

@@ -31,10 +31,32 @@ from pii_guard.table_scan import TableScan, Wanted, judged_findings, none
 if TYPE_CHECKING:
     from pii_guard.policy import Policy
 
-__all__ = ["Progress", "Seen", "joined", "merge", "scan", "scan_data", "scan_targets"]
+__all__ = ["Progress", "ScanOptions", "Seen", "joined", "merge", "scan", "scan_data", "scan_targets"]
 
-READING = Reading()
 PATH_LIKE = re.compile(r"[\w./\\:~-]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How files, directories and databases are scanned."""
+
+    exclude: Sequence[str] = ()
+    """Files whose name matches one of these patterns are left out."""
+    comments: bool = True
+    """Whether comments in lines of text can allow hits."""
+    threads: int = 1
+    """So many sources are read at a time; the members of an archive, and the tables of a database, one after the other.
+    The report is the same for any number of them."""
+    reading: Reading = field(default_factory=Reading)
+    """How files and tables are read; with a sample, the report says of which a part was read and what that leaves
+    open."""
+    selection: Selection = field(default_factory=Selection)
+    """Which tables of databases to read."""
+    password: str | None = field(default=None, repr=False)
+    """Theirs, where URLs have none."""
+
+
+DEFAULTS = ScanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +121,24 @@ def scan_targets(
     targets: Iterable[str],
     *,
     detectors: Sequence[Detector],
-    exclude: Sequence[str] = (),
-    comments: bool = True,
+    options: ScanOptions = DEFAULTS,
     progress: Callable[[Progress], None] | None = None,
     seen: Seen | None = None,
-    threads: int = 1,
-    reading: Reading = READING,
-    selection: Selection | None = None,
-    password: str | None = None,
     frequencies: Wanted = none,
     watch: Callable[[Source, str], None] | None = None,
     known: Known | None = None,
 ) -> ScanReport:
     """Scan files, directories and databases. What cannot be read is named in the report; the rest of the run goes on.
 
-    `comments`: whether comments in lines of text can allow hits. `seen` is what earlier scans of the run have read: a
-    file that is named twice, or by a link, is counted once. `threads` sources are read at a time; the members of an
-    archive, and the tables of a database, one after the other. The report is the same for any number of them.
-    `reading` says how files and tables are read; with a sample, the report says of which a part was read and what that
-    leaves open. `selection`: which tables of databases to read; `password`: theirs, where URLs have none;
+    `seen` is what earlier scans of the run have read: a file that is named twice, or by a link, is counted once.
     `frequencies`, `known`: as for `scan_data`. `watch` is called with each source of the walk and its name, as shown,
     before it is read.
     """
     seen = Seen() if seen is None else seen
-    run = _Run(detectors, exclude, comments, reading, selection, password, progress, frequencies, watch, known)
-    with ThreadPoolExecutor(threads) as pool:
+    run = _Run(detectors, options, frequencies, known, watch, progress)
+    with ThreadPoolExecutor(options.threads) as pool:
         try:
-            begun = list(_parts(run, targets, seen, pool if threads > 1 else None))
+            begun = list(_parts(run, targets, seen, pool if options.threads > 1 else None))
             parts = [part if isinstance(part, ScanReport) else part.result() for part in begun]
             return merge(*parts, detectors=detectors)
         except BaseException:  # Ctrl-C, a broken policy: what has not begun does not begin
@@ -153,19 +166,14 @@ class _Run:
     def __init__(
         self,
         detectors: Sequence[Detector],
-        exclude: Sequence[str],
-        comments: bool,
-        reading: Reading,
-        selection: Selection | None,
-        password: str | None,
-        progress: Callable[[Progress], None] | None,
+        options: ScanOptions,
         frequencies: Wanted,
-        watch: Callable[[Source, str], None] | None,
         known: Known | None,
+        watch: Callable[[Source, str], None] | None,
+        progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.watch, self.known = watch, known
-        self.detectors, self.exclude, self.comments, self.reading = detectors, exclude, comments, reading
-        self.selection, self.password, self.frequencies = selection, password, frequencies
+        self.detectors, self.options, self.frequencies, self.known = detectors, options, frequencies, known
+        self.watch = watch
         self.stopped = False
         self._progress, self._lock = progress, threading.Lock()
         self._rows = 0
@@ -183,8 +191,11 @@ def _parts(
     run: _Run, targets: Iterable[str], seen: Seen, pool: ThreadPoolExecutor | None
 ) -> Iterator[ScanReport | Future[ScanReport]]:
     """A report for each thing that the targets hold, in the order of the walk."""
+    chosen = run.options
     for target in targets:
-        for found in connectors.discover(target, exclude=run.exclude, selection=run.selection, password=run.password):
+        for found in connectors.discover(
+            target, exclude=chosen.exclude, selection=chosen.selection, password=chosen.password
+        ):
             if isinstance(found, NotExamined):
                 yield ScanReport(not_examined=(NotExamined(safe_text(found.source), safe_text(found.reason)),))
             elif isinstance(found, OutOfScope):
@@ -208,7 +219,7 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
     failed: dict[str, None] = {}  # each reason once
     try:
         able = source.capabilities.sampling and source.lasting
-        how = run.reading if able else replace(run.reading, sample=None, of_tables=None)
+        how = run.options.reading if able else replace(run.options.reading, sample=None, of_tables=None)
         for table in source.tables():
             table.reading = how
             part, error = _scan_table(run, source, table, shown)
@@ -228,7 +239,7 @@ def _scan_source(run: _Run, source: Source, shown: str) -> ScanReport:
 
 def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[ScanReport, PiiGuardError | None]:
     """What was read of one table, and what broke it, if anything did."""
-    with_comments = run.comments and source.lasting and source.capabilities.comments
+    with_comments = run.options.comments and source.lasting and source.capabilities.comments
     counted = TableScan(
         shown,
         safe_text(table.name),

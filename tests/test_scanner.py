@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pii_guard import Confidence, ScanReport, scan
 from pii_guard.detectors import select
 from pii_guard.model import Tag
-from pii_guard.scanner import Progress, merge, scan_targets
+from pii_guard.scanner import Progress, ScanOptions, merge, scan_targets
 from pii_guard.table_scan import TableScan
 from pii_guard.tags import write_tag
 from pii_guard.tallies import MAX_SAMPLES
@@ -211,7 +211,7 @@ def test_threads_change_no_report(tmp_path: Path) -> None:
         archive.writestr("a.csv", "email\na@example.com\n")
         archive.writestr("b.csv", "email\nb@example.com\n")
     one = scan_targets([str(tmp_path)], detectors=select())
-    assert scan_targets([str(tmp_path)], detectors=select(), threads=5) == one
+    assert scan_targets([str(tmp_path)], detectors=select(), options=ScanOptions(threads=5)) == one
     assert (len(one.findings), len(one.not_examined)) == (14, 1)
 
 
@@ -227,5 +227,10 @@ def test_an_interrupt_stops_all_threads(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        scan_targets([str(tmp_path)], detectors=select(), threads=2, progress=interrupt)
+        scan_targets([str(tmp_path)], detectors=select(), options=ScanOptions(threads=2), progress=interrupt)
     assert calls < 50
+
+
+def test_options_do_not_show_their_password() -> None:
+    """A repr goes into logs and tracebacks."""
+    assert "hunter2" not in repr(ScanOptions(password="hunter2"))

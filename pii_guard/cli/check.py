@@ -24,21 +24,20 @@ from pii_guard.cli.options import (
     policy_option,
     reading_options,
     sample_option,
+    scan_options,
     target_arguments,
     threads_option,
     token_options,
 )
 from pii_guard.cli.output import announce, append, emit, say, watching
 from pii_guard.cli.settings import known_tokens, place_of, settings
-from pii_guard.connectors.base import Reading, Source
+from pii_guard.connectors.base import Source
 from pii_guard.connectors.database_url import shown_target
-from pii_guard.connectors.sampling import Sample
-from pii_guard.connectors.selection import Selection
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence
 from pii_guard.render import check as render
 from pii_guard.render import console, github, gitlab, junit, sarif
-from pii_guard.scanner import Seen, scan_targets
+from pii_guard.scanner import ScanOptions, Seen, scan_targets
 from pii_guard.static import Repository
 from pii_guard.tags import load_sidecar, sidecar_path
 
@@ -92,22 +91,17 @@ FORMATS = ("table", "json", "sarif", "junit", "github", "gitlab")
 @reading_options
 @token_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@scan_options
 def command(
     targets: tuple[str, ...],
     policy: Path | None,
-    comments: bool,
+    options: ScanOptions,
     fail_on: str,
     recipient: str | None,
     form: str,
     output: Path | None,
     baseline: Path | None,
     writing: bool,
-    exclude: tuple[str, ...],
-    selection: Selection,
-    password: str | None,
-    threads: int,
-    sample: Sample | None,
-    reading: Reading,
     keys: KnownKeys | None,
     quiet: bool,
 ) -> int:
@@ -130,14 +124,9 @@ def command(
             report = scan_targets(
                 [target],
                 detectors=chosen.detectors,
-                exclude=exclude,
-                comments=comments,
+                options=options,
                 progress=progress,
                 seen=seen,
-                threads=threads,
-                reading=replace(reading, sample=sample),
-                selection=selection,
-                password=password,
                 watch=_watching(repository.see, sources if dated else None),
                 known=known_tokens(keys, tags),
             )
@@ -152,9 +141,7 @@ def command(
                 check_columns(declared, report, chosen.policy, tags, chosen.detectors, tagged=tagged),
             ]
             if dated and chosen.policy is not None:
-                found.append(
-                    check_periods(report, chosen.policy, tags, sources, reading=replace(reading, sample=sample))
-                )
+                found.append(check_periods(report, chosen.policy, tags, sources, reading=options.reading))
             found = [levelled(joined(found), chosen.policy)]
             results += [placed(part, {**column_places(declared), **tagged}) for part in found]
     result = joined(results)

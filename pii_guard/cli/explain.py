@@ -13,17 +13,17 @@ from pii_guard.cli.options import (
     existing_targets,
     policy_option,
     reading_options,
+    scan_options,
 )
 from pii_guard.cli.output import emit
 from pii_guard.cli.settings import place_of, settings
-from pii_guard.connectors.base import Reading
 from pii_guard.connectors.database_url import shown_target
-from pii_guard.connectors.selection import Selection
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
 from pii_guard.errors import UsageError
 from pii_guard.render.explain import explain
 from pii_guard.reports import FieldReport
+from pii_guard.scanner import ScanOptions
 from pii_guard.tags import did_you_mean, logical_field
 
 __all__ = ["command"]
@@ -37,14 +37,12 @@ __all__ = ["command"]
 @comments_option
 @reading_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@scan_options
 def command(
     target: str,
     field: str,
-    selection: Selection,
-    password: str | None,
     policy: Path | None,
-    comments: bool,
-    reading: Reading,
+    options: ScanOptions,
     quiet: bool,
 ) -> int:
     """Say why a field of TARGET was judged as it was, with the figures.
@@ -53,9 +51,7 @@ def command(
     pii-guard explain customers.csv --field phone
     """
     chosen = settings(policy, place_of(target))
-    report = chosen.scanned(
-        target, comments=comments, reading=reading, selection=selection, password=password, quiet=quiet
-    )
+    report = chosen.scanned(target, options, quiet=quiet)
     found = [item for item in report.fields if field in _names(item)]
     if not found:
         known = [name for item in report.fields for name in _names(item)[:2]]

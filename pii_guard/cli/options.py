@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -16,6 +17,9 @@ import click
 from pii_guard.errors import UsageError
 
 if TYPE_CHECKING:
+    from pii_guard.connectors.base import Reading
+    from pii_guard.connectors.sampling import Sample
+    from pii_guard.connectors.selection import Selection
     from pii_guard.keys.keyring import Keyring
     from pii_guard.keys.markers import KnownKeys
 
@@ -33,6 +37,7 @@ __all__ = [
     "policy_option",
     "reading_options",
     "sample_option",
+    "scan_options",
     "target_arguments",
     "threads_option",
     "token_options",
@@ -228,6 +233,29 @@ def _sample(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     if number is not None and not number[2] and number[1].isdigit() and int(number[1]):
         return Sample(rows=int(number[1]))
     raise click.BadParameter(f"{value!r} is no number of rows and no percentage above 0, such as 10000 or 5%")
+
+
+def scan_options(command: Command) -> Command:
+    """What the options of a scan above it choose, each where a command has it, as one value: `options`."""
+
+    @wraps(command)
+    def with_options(
+        *arguments: Any,
+        selection: Selection,
+        password: str | None,
+        comments: bool,
+        reading: Reading,
+        exclude: tuple[str, ...] = (),
+        threads: int = 1,
+        sample: Sample | None = None,
+        **others: Any,
+    ) -> Any:
+        from pii_guard.scanner import ScanOptions
+
+        chosen = ScanOptions(exclude, comments, threads, replace(reading, sample=sample), selection, password)
+        return command(*arguments, options=chosen, **others)
+
+    return cast(Command, with_options)
 
 
 def passphrase_option(command: Command) -> Command:

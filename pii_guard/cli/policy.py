@@ -46,10 +46,10 @@ def init(target: str, output: Path | None, reading: Reading, quiet: bool) -> int
     if os.path.lexists(path):
         raise click.UsageError(f"{path} exists already; nothing was changed. Name another file with --output")
     from pii_guard.detectors import select
-    from pii_guard.scanner import scan_targets
+    from pii_guard.scanner import ScanOptions, scan_targets
 
     with watching(quiet) as progress:
-        report = scan_targets([target], detectors=select(), reading=reading, progress=progress)
+        report = scan_targets([target], detectors=select(), options=ScanOptions(reading=reading), progress=progress)
     emit(draft(report), path)
     announce(f"wrote {path}; say in it why each field is kept and how long, then run `pii-guard policy validate`")
     for item in report.not_examined:

@@ -29,7 +29,7 @@ from pii_guard.errors import UsageError
 from pii_guard.guard import Guard
 from pii_guard.render import tags as render
 from pii_guard.revealing import carried_tags
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
 
 __all__ = ["command"]
@@ -120,9 +120,9 @@ def command(
         report = scan_targets(
             [source],
             detectors=chosen.detectors,
-            selection=Selection(tables=(table,) if table else ()),
-            password=password,
-            reading=reading,
+            options=ScanOptions(
+                reading=reading, selection=Selection(tables=(table,) if table else ()), password=password
+            ),
             progress=progress,
             frequencies=guard.shows_equality,
         )

@@ -17,19 +17,18 @@ from pii_guard.cli.options import (
     policy_option,
     reading_options,
     sample_option,
+    scan_options,
     target_arguments,
     threads_option,
     token_options,
 )
 from pii_guard.cli.output import emit, say, terminal_width, watching
 from pii_guard.cli.settings import by_policy, known_tokens, place_of, settings
-from pii_guard.connectors.base import Reading
-from pii_guard.connectors.sampling import LARGE_TABLES, Sample
-from pii_guard.connectors.selection import Selection
+from pii_guard.connectors.sampling import LARGE_TABLES
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
-from pii_guard.scanner import Seen, joined, scan_targets
+from pii_guard.scanner import ScanOptions, Seen, joined, scan_targets
 from pii_guard.tags import load_sidecar, sidecar_path
 
 if TYPE_CHECKING:
@@ -73,23 +72,18 @@ CONFIDENCES = [str(level) for level in Confidence]
 @reading_options
 @token_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@scan_options
 def command(
     targets: tuple[str, ...],
     form: str,
     output: Path | None,
     only: str | None,
     excluding: str | None,
-    exclude: tuple[str, ...],
-    selection: Selection,
-    password: str | None,
     policy: Path | None,
-    comments: bool,
+    options: ScanOptions,
     fail_on: str | None,
     show_values: bool,
-    threads: int,
-    sample: Sample | None,
     full: bool,
-    reading: Reading,
     keys: KnownKeys | None,
     quiet: bool,
 ) -> int:
@@ -105,8 +99,10 @@ def command(
     """
     if show_values and (form != "table" or output is not None or not sys.stdout.isatty()):
         raise UsageError("--show-values shows values on a terminal only: no other --format, no --output, no pipe")
-    if full and sample is not None:
+    if full and options.reading.sample is not None:
         raise UsageError("give one of --sample and --full")
+    if not full:
+        options = replace(options, reading=replace(options.reading, of_tables=LARGE_TABLES))
     parts, seen = [], Seen()
     with watching(quiet) as progress:
         for group in by_policy(policy, targets):
@@ -120,14 +116,9 @@ def command(
             part = scan_targets(
                 group,
                 detectors=chosen.detectors,
-                exclude=exclude,
-                comments=comments,
+                options=options,
                 progress=progress,
                 seen=seen,
-                threads=threads,
-                reading=replace(reading, sample=sample, of_tables=None if full else LARGE_TABLES),
-                selection=selection,
-                password=password,
                 known=known_tokens(keys, load_sidecar(sidecar_path(place_of(group[0]))) if keys else {}),
             )
             parts.append(chosen.suppressed(part))
@@ -138,7 +129,7 @@ def command(
     else:
         text = {"json": scan.json, "jsonl": scan.jsonl, "csv": scan.csv}[form](report)
     emit(text, output)
-    if report.samples and sample is None:
+    if report.samples and options.reading.sample is None:
         tables = f"{len(report.samples)} table{'' if len(report.samples) == 1 else 's'}"
         say(f"of {tables} of more than {LARGE_TABLES.above:,} rows a sample was read; --full reads all")
     if fail_on and any(

@@ -15,12 +15,11 @@ from pii_guard.errors import PolicyError
 from pii_guard.reports import ScanReport
 
 if TYPE_CHECKING:  # without a policy no command needs pydantic
-    from pii_guard.connectors.base import Reading
-    from pii_guard.connectors.selection import Selection
     from pii_guard.crypto.recognition import Known
     from pii_guard.keys.markers import KnownKeys
     from pii_guard.model import Tag
     from pii_guard.policy import Policy
+    from pii_guard.scanner import ScanOptions
 
 __all__ = [
     "Settings",
@@ -41,29 +40,12 @@ class Settings:
     policy: Policy | None
     detectors: tuple[Detector, ...]
 
-    def scanned(
-        self,
-        target: str,
-        *,
-        comments: bool,
-        reading: Reading,
-        selection: Selection,
-        password: str | None,
-        quiet: bool,
-    ) -> ScanReport:
+    def scanned(self, target: str, options: ScanOptions, *, quiet: bool) -> ScanReport:
         """A scan of `target`, with progress, without what the policy suppresses today."""
         from pii_guard.scanner import scan_targets
 
         with watching(quiet) as progress:
-            report = scan_targets(
-                [target],
-                detectors=self.detectors,
-                comments=comments,
-                reading=reading,
-                progress=progress,
-                selection=selection,
-                password=password,
-            )
+            report = scan_targets([target], detectors=self.detectors, options=options, progress=progress)
         return self.suppressed(report)
 
     def suppressed(self, report: ScanReport) -> ScanReport:

@@ -14,16 +14,16 @@ from pii_guard.cli.options import (
     kinds_of,
     policy_option,
     reading_options,
+    scan_options,
 )
 from pii_guard.cli.output import announce, emit, say
 from pii_guard.cli.settings import place_of, required
 from pii_guard.cli.tag_metadata import files_to_tag
-from pii_guard.connectors.base import Reading
 from pii_guard.connectors.database_url import shown_target
-from pii_guard.connectors.selection import Selection
 from pii_guard.errors import UsageError
 from pii_guard.policy import assign
 from pii_guard.render import tags as render
+from pii_guard.scanner import ScanOptions
 from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
 
 if TYPE_CHECKING:  # libraries of databases, for those alone
@@ -64,13 +64,11 @@ def _carriers(context: click.Context, parameter: click.Parameter, value: str | N
     "--remove-notes", is_flag=True, help="Of a database: take all notes out of its comments, and scan nothing."
 )
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@scan_options
 def command(
     target: str,
-    selection: Selection,
-    password: str | None,
     policy: Path | None,
-    comments: bool,
-    reading: Reading,
+    options: ScanOptions,
     carriers: frozenset[str],
     remove_notes: bool,
     quiet: bool,
@@ -87,17 +85,15 @@ def command(
     if remove_notes:
         if carriers:
             raise UsageError("give one of --write and --remove-notes")
-        return _removed(target, selection, password)
+        return _removed(target, options)
     carriers = carriers or frozenset({"sidecar"})
     if "notes" in carriers:
         from pii_guard.notes import check_notes
 
-        check_notes(target, selection)
+        check_notes(target, options.selection)
     files = files_to_tag(target) if "metadata" in carriers else []
     rules, chosen = required(policy, place_of(target))
-    report = chosen.scanned(
-        target, comments=comments, reading=reading, selection=selection, password=password, quiet=quiet
-    )
+    report = chosen.scanned(target, options, quiet=quiet)
     path = sidecar_path(place_of(target))
     tags = assign(report, rules, load_sidecar(path))
     if "sidecar" in carriers:
@@ -117,15 +113,16 @@ def command(
     if "notes" in carriers:
         from pii_guard.notes import write_notes
 
-        outcome = write_notes(target, tags, report.fields, selection=selection, password=password)
+        outcome = write_notes(target, tags, report.fields, selection=options.selection, password=options.password)
         whole &= _noted(target, outcome)
     return 0 if whole else 3
 
 
-def _removed(target: str, selection: Selection, password: str | None) -> int:
+def _removed(target: str, options: ScanOptions) -> int:
     from pii_guard.notes import remove_notes
 
-    return 0 if _noted(target, remove_notes(target, selection=selection, password=password)) else 3
+    outcome = remove_notes(target, selection=options.selection, password=options.password)
+    return 0 if _noted(target, outcome) else 3
 
 
 def _noted(target: str, outcome: Outcome) -> bool:

@@ -20,7 +20,7 @@ from pii_guard.connectors.database_url import database_of, shown_target
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
 from pii_guard.errors import TargetError
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 
 PHONE = "010-9876-5432"
 
@@ -73,7 +73,9 @@ def test_views_of_sqlite(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "a.db")) as database:
         database.executescript("CREATE VIEW v AS SELECT phone AS p FROM t; CREATE VIEW w AS SELECT * FROM gone")
     before = (tmp_path / "a.db").read_bytes()
-    report = scan_targets([f"sqlite:///{tmp_path}/a.db"], detectors=select(), selection=Selection(views=True))
+    report = scan_targets(
+        [f"sqlite:///{tmp_path}/a.db"], detectors=select(), options=ScanOptions(selection=Selection(views=True))
+    )
     assert [field.field.table for field, _ in report.findings] == ["t", "v"]
     (item,) = report.not_examined
     assert item.reason.startswith("table w: SQLite refuses it")
@@ -107,7 +109,7 @@ def test_types_of_duckdb(tmp_path: Path) -> None:
             }
         ]
     }
-    report = scan_targets([url], detectors=select(), selection=Selection(views=True))
+    report = scan_targets([url], detectors=select(), options=ScanOptions(selection=Selection(views=True)))
     (item,) = report.not_examined
     assert item.reason.startswith('table "s 1".v: DuckDB refuses it')
     assert [field.field.path for field, _ in report.findings] == ["user.phones[]"]

@@ -20,7 +20,7 @@ from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
 from pii_guard.errors import TargetError
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 
 SECRET = "s3cr3t-Pa55"
 
@@ -130,7 +130,7 @@ def test_rights_and_views_that_break(made: Made) -> None:
     finally:
         made.execute(f"DROP USER {role}@'%'")
     made.execute("ALTER TABLE b DROP COLUMN secret")
-    report = scan_targets([made.url], detectors=select(), selection=Selection(views=True))
+    report = scan_targets([made.url], detectors=select(), options=ScanOptions(selection=Selection(views=True)))
     assert reasons(report) == ["table v: a view of something that is gone, or that its owner may not read"]
 
 

@@ -21,7 +21,7 @@ from pii_guard.connectors.postgresql import PostgresqlSource
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 
 SECRET = "s3cr3t-Pa55"
 
@@ -163,7 +163,7 @@ def test_a_view_that_breaks(made: Made) -> None:
         f"CREATE VIEW late AS SELECT CASE WHEN i < 90000 THEN i ELSE (i || '{PHONE}')::int END AS n "
         "FROM generate_series(1, 100000) i",
     )
-    report = scan_targets([made.url], detectors=select(), selection=Selection(views=True))
+    report = scan_targets([made.url], detectors=select(), options=ScanOptions(selection=Selection(views=True)))
     assert reasons(report) == [
         "table public.early: the server refused it (SQLSTATE 22P02)",
         "table public.late: the server broke off reading it",
@@ -176,7 +176,7 @@ def test_timeouts(made: Made) -> None:
     """A table that takes longer than the timeout of the session is named, with what to do."""
     made.execute("CREATE VIEW slow AS SELECT 1 AS n, pg_sleep(30)::text AS slept")
     url = made.url + "?options=-c%20statement_timeout%3D200"
-    report = scan_targets([url], detectors=select(), selection=Selection(views=True))
+    report = scan_targets([url], detectors=select(), options=ScanOptions(selection=Selection(views=True)))
     (reason,) = reasons(report)
     assert reason.startswith("table public.slow: it took longer than the statement timeout")
 
@@ -303,7 +303,7 @@ def test_sample_draws_blocks(made: Made) -> None:
         "CREATE MATERIALIZED VIEW kept AS SELECT * FROM p",
         "CREATE TABLE small AS SELECT 1 AS n",
     )
-    report = scan_targets([made.url], detectors=select(), reading=Reading(sample=Sample(rows=5)))
+    report = scan_targets([made.url], detectors=select(), options=ScanOptions(reading=Reading(sample=Sample(rows=5))))
     assert [(sample.table, sample.by_row) for sample in report.samples] == [("public.kept", False), ("public.p", False)]
     for sample in report.samples:
         assert 10_000 < sample.rows < 20_000  # 256 blocks of some 59 rows

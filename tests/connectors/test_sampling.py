@@ -17,7 +17,7 @@ from pii_guard.connectors.base import Reading
 from pii_guard.connectors.sampling import Sample, lines_of
 from pii_guard.detectors import select
 from pii_guard.reports import ScanReport
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 
 ROWS = 200_000
 
@@ -27,7 +27,9 @@ def lines(eol: str = "\n") -> bytes:
 
 
 def report(path: Path, share: float = 1.0, rows: int | None = None) -> ScanReport:
-    return scan_targets([str(path)], detectors=select(), reading=Reading(sample=Sample(share, rows)))
+    return scan_targets(
+        [str(path)], detectors=select(), options=ScanOptions(reading=Reading(sample=Sample(share, rows)))
+    )
 
 
 @given(

@@ -17,7 +17,7 @@ from pii_guard.connectors.resource import LocalFile
 from pii_guard.connectors.sampling import Sample
 from pii_guard.connectors.text import COLUMN, TextTable
 from pii_guard.detectors import select
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 from pii_guard.tallies import KindTally
 
 
@@ -89,7 +89,7 @@ def test_ends(tmp_path: Path, data: str) -> None:
 
 
 def lines_of(path: Path, **options: Any) -> dict[str, tuple[int, ...]]:
-    report = scan_targets([str(path)], detectors=select(), **options)
+    report = scan_targets([str(path)], detectors=select(), options=ScanOptions(**options))
     return {finding.kind: finding.lines for _, finding in report.findings}
 
 

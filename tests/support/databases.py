@@ -29,7 +29,7 @@ from pii_guard.connectors import Source
 from pii_guard.connectors.selection import Selection
 from pii_guard.detectors import select
 from pii_guard.reports import ScanReport
-from pii_guard.scanner import scan_targets
+from pii_guard.scanner import ScanOptions, scan_targets
 
 __all__ = [
     "CASES",
@@ -98,7 +98,7 @@ def opened(url: str, selection: Selection | None = None) -> Source:
 
 
 def scanned(url: str, **options: Any) -> ScanReport:
-    return scan_targets([url], detectors=select(), **options)
+    return scan_targets([url], detectors=select(), options=ScanOptions(**options))
 
 
 def reasons(report: ScanReport) -> list[str]:
