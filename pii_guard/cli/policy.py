@@ -98,7 +98,7 @@ def show(policy: Path | None, everything: bool) -> int:
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
 def render_(policy: Path | None, form: str, language: str, target: str | None, output: Path | None) -> int:
     """Write the tables of a privacy policy: purposes, items, retention, third parties, processors, rights, measures."""
-    from pii_guard.render import policy as render
+    from pii_guard.render import privacy_policy as render
 
     rules = existing_policy(policy, Path.cwd())
     tags = {}

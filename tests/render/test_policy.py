@@ -12,7 +12,8 @@ from cli_runner import EXAMPLES
 from pii_guard.model import Tag
 from pii_guard.policy import Policy, load, parse
 from pii_guard.policy.periods import parse_period
-from pii_guard.render.policy import WORDS, html, markdown, overview, period_words
+from pii_guard.render.policy import overview
+from pii_guard.render.privacy_policy import WORDS, html, markdown, period_words
 
 HOSTILE = 'x | y\n## <script>alert(1)</script> [a](http://b) *c* `d` ##[e] \x1b[31m "q" & @f'
 
