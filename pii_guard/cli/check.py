@@ -30,14 +30,14 @@ from pii_guard.cli.options import (
     token_options,
 )
 from pii_guard.cli.output import announce, append, emit, say, watching
-from pii_guard.cli.settings import known_tokens, place_of, settings
+from pii_guard.cli.settings import Settings, known_tokens, place_of, settings
 from pii_guard.connectors.base import Source
 from pii_guard.connectors.database_url import shown_target
 from pii_guard.errors import UsageError
 from pii_guard.model import Confidence
 from pii_guard.render import check as render
 from pii_guard.render import console, github, gitlab, junit, sarif
-from pii_guard.scanner import ScanOptions, Seen, scan_targets
+from pii_guard.scanner import Progress, ScanOptions, Seen, scan_targets
 from pii_guard.static import Repository
 from pii_guard.tags import load_sidecar, sidecar_path
 
@@ -117,33 +117,19 @@ def command(
     results, seen = [], Seen()
     with watching(quiet) as progress:
         for target in dict.fromkeys(targets):  # each by the policy and the tags that are its own
-            repository, sources = Repository(), list[tuple[Source, str]]()
-            sidecar = sidecar_path(place_of(target))
-            chosen, tags = settings(policy, place_of(target)), load_sidecar(sidecar)
-            dated = counts_periods(chosen.policy)
-            report = scan_targets(
-                [target],
-                detectors=chosen.detectors,
-                options=options,
-                progress=progress,
-                seen=seen,
-                watch=_watching(repository.see, sources if dated else None),
-                known=known_tokens(keys, tags),
+            chosen = settings(policy, place_of(target))
+            results.append(
+                _checked(
+                    target,
+                    chosen,
+                    options,
+                    fail_on=Confidence[fail_on.upper()],
+                    recipient=recipient,
+                    keys=keys,
+                    seen=seen,
+                    progress=progress,
+                )
             )
-            least = Confidence[fail_on.upper()]
-            declared = repository.schema()
-            report = replace(report, not_examined=(*report.not_examined, *declared.not_examined))
-            tagged = sidecar_places(sidecar)
-            kinds = {detector.kind.id: detector.kind for detector in chosen.detectors}
-            judged = check(report, chosen.policy, tags, fail_on=least, recipient=recipient, kinds=kinds)
-            found = [
-                with_lines(judged, chosen.detectors),
-                check_columns(declared, report, chosen.policy, tags, chosen.detectors, tagged=tagged),
-            ]
-            if dated and chosen.policy is not None:
-                found.append(check_periods(report, chosen.policy, tags, sources, reading=options.reading))
-            found = [levelled(joined(found), chosen.policy)]
-            results += [placed(part, {**column_places(declared), **tagged}) for part in found]
     result = joined(results)
     if not result.report.coverage.sources and result.report.complete:
         shown = ", ".join(map(shown_target, targets))
@@ -160,6 +146,43 @@ def command(
     if output is not None or form not in ("table", "github"):
         say(render.summary_line(result))
     return exit_code(result)
+
+
+def _checked(
+    target: str,
+    chosen: Settings,
+    options: ScanOptions,
+    *,
+    fail_on: Confidence,
+    recipient: str | None,
+    keys: KnownKeys | None,
+    seen: Seen,
+    progress: Callable[[Progress], None] | None,
+) -> CheckResult:
+    """What is in `target`, and what is declared there, held against the rules."""
+    sidecar = sidecar_path(place_of(target))
+    tags, tagged = load_sidecar(sidecar), sidecar_places(sidecar)
+    repository, sources = Repository(), list[tuple[Source, str]]()
+    report = scan_targets(
+        [target],
+        detectors=chosen.detectors,
+        options=options,
+        progress=progress,
+        seen=seen,
+        watch=_watching(repository.see, sources if counts_periods(chosen.policy) else None),
+        known=known_tokens(keys, tags),
+    )
+    declared = repository.schema()
+    report = replace(report, not_examined=(*report.not_examined, *declared.not_examined))
+    kinds = {detector.kind.id: detector.kind for detector in chosen.detectors}
+    judged = check(report, chosen.policy, tags, fail_on=fail_on, recipient=recipient, kinds=kinds)
+    found = [
+        with_lines(judged, chosen.detectors),
+        check_columns(declared, report, chosen.policy, tags, chosen.detectors, tagged=tagged),
+    ]
+    if chosen.policy is not None and sources:
+        found.append(check_periods(report, chosen.policy, tags, sources, reading=options.reading))
+    return placed(levelled(joined(found), chosen.policy), {**column_places(declared), **tagged})
 
 
 def _watching(see: Watch, sources: list[tuple[Source, str]] | None) -> Watch:
