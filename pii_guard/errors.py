@@ -1,4 +1,4 @@
-"""Every error that pii-guard raises on purpose.
+"""Every error that pii-guard raises on purpose, and the advice that many of them end with.
 
 A message is one line: what happened, where, what to do. No message ever holds a value read from the data:
 errors of other libraries quote values, so they are caught where they arise and re-raised from here `from None`.
@@ -28,6 +28,7 @@ __all__ = [
     "UsageError",
     "WriteError",
     "WrongPassphraseError",
+    "did_you_mean",
 ]
 
 
@@ -130,3 +131,16 @@ class AuditError(PiiGuardError):
     """An access record could not be written, so nothing was released."""
 
     exit_code = 3
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?` for the nearest of `known`, or nothing where none is near.
+
+    >>> did_you_mean("purpose", ["purposes", "retention"])
+    '; did you mean "purposes"?'
+    """
+    import json  # neither is needed where all goes well
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {json.dumps(near[0], ensure_ascii=False)}?" if near else ""

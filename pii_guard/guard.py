@@ -17,7 +17,7 @@ from pii_guard.cohorts import Cohorts
 from pii_guard.crypto.key import Mode
 from pii_guard.detectors import select
 from pii_guard.engine.detection import Detector
-from pii_guard.errors import UnprotectedDataError, UsageError
+from pii_guard.errors import UnprotectedDataError, UsageError, did_you_mean
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Confidence, Tag
 from pii_guard.naming import safe_name, unique_names
@@ -28,7 +28,7 @@ from pii_guard.reports import ScanReport
 from pii_guard.scanner import scan_data
 from pii_guard.session import Session
 from pii_guard.table_scan import TableScan
-from pii_guard.tags import did_you_mean, read_tag
+from pii_guard.tags import read_tag
 
 __all__ = ["Guard"]
 

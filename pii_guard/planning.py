@@ -15,11 +15,11 @@ from pii_guard.crypto.password import SECONDS_A_HASH
 from pii_guard.crypto.rows import names_rows
 from pii_guard.crypto.token import token_length
 from pii_guard.engine.protection import HMAC, is_hash
-from pii_guard.errors import UnprotectedDataError, UsageError
+from pii_guard.errors import UnprotectedDataError, UsageError, did_you_mean
 from pii_guard.model import Confidence, Kind, Protection, Tag
 from pii_guard.naming import safe_name, unique_names
 from pii_guard.reports import FieldReport, ScanReport
-from pii_guard.tags import did_you_mean, logical_field
+from pii_guard.tags import logical_field
 
 __all__ = ["INDEX_SUFFIX", "Plan", "PlannedField", "plan"]
 

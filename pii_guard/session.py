@@ -17,7 +17,7 @@ from pii_guard.crypto.blind_index import Normaliser
 from pii_guard.crypto.blind_index import tokens as index_tokens
 from pii_guard.crypto.key import ColumnKey
 from pii_guard.crypto.token import OnError, decrypt_column, holds_bound, key_ids
-from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError
+from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError, did_you_mean
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Tag
 from pii_guard.policy import Policy
@@ -33,7 +33,6 @@ from pii_guard.revealing import (
 )
 from pii_guard.searching import Search
 from pii_guard.subjects import Subjects
-from pii_guard.tags import did_you_mean
 
 __all__ = ["Session"]
 

@@ -1,42 +1,31 @@
-"""Tags on their carriers: Arrow field metadata, and the sidecar file `pii-guard.tags.toml` (docs/FORMAT.md, tag).
+"""Tags as members of one mapping, and in the metadata of Arrow fields (docs/FORMAT.md, tag).
 
-Both carry the members of one mapping (`to_mapping`, `from_mapping`), so a tag reads the same wherever it is found. A
-tag that cannot be understood is an error, never an absent tag: a field whose tag is damaged must not look untagged.
+Every carrier has the members of that mapping (`to_mapping`, `from_mapping`), so a tag reads the same wherever it is
+found. A tag that cannot be understood is an error, never an absent tag: a field whose tag is damaged must not look
+untagged.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import tomli_w
 
-from pii_guard.errors import PolicyError, WriteError
-from pii_guard.files import replacing
+from pii_guard.errors import PolicyError, did_you_mean
 from pii_guard.model import FieldPath, Tag
 
 __all__ = [
     "METADATA_KEY",
     "PROTECTIONS",
-    "SIDECAR_NAME",
     "VERSION",
-    "did_you_mean",
     "from_mapping",
-    "load_sidecar",
     "logical_field",
-    "place_text",
     "read_tag",
-    "read_toml",
-    "save_sidecar",
-    "sidecar_path",
     "to_json",
     "to_mapping",
+    "version_problem",
     "without_tag",
     "without_tag_at",
     "write_tag",
@@ -49,7 +38,6 @@ EXTENSION = "pii_guard.token"
 EXTENSION_NAME, EXTENSION_CONTENT = b"ARROW:extension:name", b"ARROW:extension:metadata"
 """How an extension type is written (Arrow columnar format, Extension Types). Nothing is registered with pyarrow, so
 there the column stays a string that every function takes."""
-SIDECAR_NAME = "pii-guard.tags.toml"
 VERSION = 1
 """Version of the tag's form, on all carriers."""
 BITS = ("auto", *map(str, range(1, 33)))
@@ -63,10 +51,6 @@ _MEMBERS = (
 )
 _LISTS = {"purposes": "purpose names", "bind_row": "names of columns"}
 """Members that are lists of text, and of what."""
-_HEADER = """\
-# What each field holds, why it is kept and how long.
-# Written by `pii-guard tag`; made to be edited and committed.
-"""
 
 
 def logical_field(field: FieldPath) -> str:
@@ -76,32 +60,6 @@ def logical_field(field: FieldPath) -> str:
     'customers.phone'
     """
     return f"{field.table}.{field.path}"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?` for the nearest of `known`, or nothing where none is near.
-
-    >>> did_you_mean("purpose", ["purposes", "retention"])
-    '; did you mean "purposes"?'
-    """
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {json.dumps(near[0], ensure_ascii=False)}?" if near else ""
-
-
-def place_text(parts: Iterable[str | int]) -> str:
-    """The place of a mistake in a TOML file, written as TOML writes keys.
-
-    >>> place_text(["fields", 2, "purposes", 0]), place_text(["fields", "customers.phone"])
-    ('fields[2].purposes[0]', 'fields."customers.phone"')
-    """
-    text = ""
-    for part in parts:
-        if isinstance(part, int):
-            text += f"[{part}]"
-            continue
-        bare = part.isascii() and part.replace("-", "_").isidentifier()
-        text += ("." if text else "") + (part if bare else json.dumps(part, ensure_ascii=False))
-    return text
 
 
 # --- the one mapping -------------------------------------------------------------------------------------------------
@@ -225,7 +183,7 @@ def read_tag(field: pa.Field[Any]) -> Tag | None:
     source = f"tag of field {json.dumps(field.name, ensure_ascii=False)}"
     if not isinstance(members, dict):
         raise PolicyError(source, ["the Arrow metadata `pii_guard` is damaged (not one JSON object); tag it again"])
-    problem = _version_problem(members.pop("version", None))
+    problem = version_problem(members.pop("version", None))
     if problem:
         raise PolicyError(source, [problem])
     tag, mistakes = from_mapping(members)
@@ -235,98 +193,10 @@ def read_tag(field: pa.Field[Any]) -> Tag | None:
     return tag
 
 
-def _version_problem(version: object) -> str | None:
+def version_problem(version: object) -> str | None:
+    """What is wrong with the version that a carrier states, if anything is."""
     if type(version) is not int or version < 1:
         return f"version: must be {VERSION}"
     if version > VERSION:
         return f"version: {version} is newer than this pii-guard reads ({VERSION}); install a newer pii-guard"
     return None
-
-
-# --- the sidecar file ------------------------------------------------------------------------------------------------
-
-
-def sidecar_path(target: Path) -> Path:
-    """Where the tags of `target` are kept: inside a directory, beside a file."""
-    return (target if target.is_dir() else target.parent) / SIDECAR_NAME
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The TOML file `path`. A byte order mark and Windows line ends are welcome. Raises PolicyError, with the line."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise PolicyError(str(path), [f"cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise PolicyError(str(path), [f"line {line} is not UTF-8; save the file as UTF-8"]) from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(str(path), [f"is not valid TOML: {error}{_advice(text, str(error))}"]) from None
-    except RecursionError:
-        raise PolicyError(str(path), ["is nested too deeply"]) from None
-
-
-def _advice(text: str, error: str) -> str:
-    """TOML wants Hangul keys in quotes, and tomllib's message does not say so."""
-    place = re.search(r"at line (\d+)", error)
-    line = text.split("\n")[int(place[1]) - 1] if place else ""
-    return (
-        '; names with other letters than A-Z stand in quotes, such as [purposes."배송"]' if not line.isascii() else ""
-    )
-
-
-def load_sidecar(path: Path) -> dict[str, Tag]:
-    """Logical field -> tag of the sidecar file `path`; nothing where there is no such file.
-
-    Raises PolicyError with every mistake in the file at once.
-    """
-    try:
-        if not path.exists():
-            return {}
-    except OSError as error:  # not "no such file": the file may be there, behind a folder that may not be entered
-        raise PolicyError(str(path), [f"cannot be read: {error.strerror}"]) from None
-    document = read_toml(path)
-    problem = _version_problem(document.pop("version", None))
-    if problem:
-        raise PolicyError(str(path), [problem])
-    fields = document.pop("fields", {})
-    problems = [f"{place_text([name])}: unknown key{did_you_mean(name, ['version', 'fields'])}" for name in document]
-    if not isinstance(fields, dict):
-        raise PolicyError(str(path), [*problems, 'fields: must be tables such as [fields."customers.phone"]'])
-    tags = {}
-    for name, members in fields.items():
-        place = ["fields", name]
-        if not isinstance(members, dict):
-            problems.append(f"{place_text(place)}: must be a table")
-            continue
-        tags[name], mistakes = from_mapping({"field": name, **members})
-        problems += [f"{place_text([*place, member])}: {text}" for member, text in mistakes]
-    if problems:
-        raise PolicyError(str(path), problems)
-    return tags
-
-
-def save_sidecar(path: Path, tags: Mapping[str, Tag]) -> None:
-    """Write `tags` into the sidecar file `path`. Entries of fields that are not in `tags` are kept; comments are not.
-
-    The file is replaced at once or not at all. Raises PolicyError where the present file is wrong (it is left as it
-    is), WriteError where it cannot be written.
-    """
-    merged = {**load_sidecar(path), **tags}
-    fields = {}
-    for name in sorted(merged):
-        members = to_mapping(merged[name])
-        if members.get("field") == name:
-            del members["field"]
-        fields[name] = members
-    text = _HEADER + tomli_w.dumps({"version": VERSION, "fields": fields})
-    try:
-        data = text.encode()
-        with replacing(path) as file:
-            file.write(data)
-    except UnicodeEncodeError:
-        raise PolicyError(str(path), ["a field name is not valid Unicode and TOML cannot hold it; rename it"]) from None
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written: {error.strerror}; the tags were not saved") from None

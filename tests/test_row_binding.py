@@ -18,7 +18,8 @@ from pii_guard.errors import PolicyError, TokenError, UsageError
 from pii_guard.keys.rotation import rotate
 from pii_guard.keys.selection import Selection
 from pii_guard.reencryption import reencrypt
-from pii_guard.tags import load_sidecar, read_tag, save_sidecar, write_tag
+from pii_guard.sidecar import load_sidecar, save_sidecar
+from pii_guard.tags import read_tag, write_tag
 
 HEAD = """
 version = 1

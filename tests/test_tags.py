@@ -16,18 +16,8 @@ from hypothesis import strategies as st
 
 from pii_guard.errors import PolicyError, WriteError
 from pii_guard.model import FieldPath, Tag
-from pii_guard.tags import (
-    METADATA_KEY,
-    SIDECAR_NAME,
-    from_mapping,
-    load_sidecar,
-    logical_field,
-    read_tag,
-    save_sidecar,
-    sidecar_path,
-    to_mapping,
-    write_tag,
-)
+from pii_guard.sidecar import SIDECAR_NAME, load_sidecar, save_sidecar, sidecar_path
+from pii_guard.tags import METADATA_KEY, from_mapping, logical_field, read_tag, to_mapping, write_tag
 
 TAG = Tag(
     field="customers.phone",

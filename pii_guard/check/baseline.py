@@ -15,10 +15,9 @@ from typing import Any
 
 from pii_guard.check.places import stable_source
 from pii_guard.check.results import Accepted, CheckResult, Place, Violation, joined
-from pii_guard.errors import UsageError, WriteError
+from pii_guard.errors import UsageError, WriteError, did_you_mean
 from pii_guard.files import replacing
 from pii_guard.model import FieldPath
-from pii_guard.tags import did_you_mean
 
 __all__ = ["BASELINE_NAME", "Baseline", "Entry", "accepted", "load_baseline", "save_baseline"]
 

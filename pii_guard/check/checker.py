@@ -27,10 +27,11 @@ from pii_guard.check.upkeep import against_law, lost_tags, suppressed
 from pii_guard.connectors.database_url import database_of
 from pii_guard.engine.protection import GUESSABLE, HMAC, is_digest, is_hash
 from pii_guard.engine.verdict import ENCRYPTED
-from pii_guard.errors import UsageError
+from pii_guard.errors import UsageError, did_you_mean
 from pii_guard.model import Confidence, Kind, Protection, Tag
 from pii_guard.reports import FieldReport, Finding, NotExamined, ScanReport
-from pii_guard.tags import did_you_mean, logical_field, place_text
+from pii_guard.tags import logical_field
+from pii_guard.toml_files import place_text
 
 if TYPE_CHECKING:  # a check without a policy needs no pydantic
     from pii_guard.policy import Policy

@@ -15,9 +15,11 @@ from pii_guard.engine.headers import names_kind, words
 from pii_guard.model import FieldPath, Tag, path_text
 from pii_guard.naming import safe_name, safe_text
 from pii_guard.reports import FieldReport, ScanReport
+from pii_guard.sidecar import SIDECAR_NAME
 from pii_guard.static import Column, Schema
-from pii_guard.tags import SIDECAR_NAME, logical_field, place_text
+from pii_guard.tags import logical_field
 from pii_guard.tallies import FieldTally
+from pii_guard.toml_files import place_text
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from pii_guard.engine.protection import is_digest
 from pii_guard.engine.verdict import ENCRYPTED
-from pii_guard.errors import UsageError
+from pii_guard.errors import UsageError, did_you_mean
 from pii_guard.model import Kind, Protection, Tag
 from pii_guard.planning import FEW
 from pii_guard.reports import FieldReport, Finding
-from pii_guard.tags import did_you_mean
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy

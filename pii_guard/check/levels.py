@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from pii_guard.check.results import Accepted, CheckResult, Violation, joined
 from pii_guard.check.rules import RULES
-from pii_guard.errors import UsageError
+from pii_guard.errors import UsageError, did_you_mean
 from pii_guard.policy.finding import POLICY_NAME
-from pii_guard.tags import did_you_mean
 
 if TYPE_CHECKING:
     from pii_guard.policy import Policy

@@ -60,7 +60,7 @@ class Commands(click.Group):
         name = args[0]
         if name in COMMANDS or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        from pii_guard.tags import did_you_mean
+        from pii_guard.errors import did_you_mean
 
         raise click.UsageError(f"no such command {name!r}{did_you_mean(name, COMMANDS)}", ctx)
 

@@ -38,8 +38,8 @@ from pii_guard.model import Confidence
 from pii_guard.render import check as render
 from pii_guard.render import console, github, gitlab, junit, sarif
 from pii_guard.scanner import Progress, ScanOptions, Seen, scan_targets
+from pii_guard.sidecar import load_sidecar, sidecar_path
 from pii_guard.static import Repository
-from pii_guard.tags import load_sidecar, sidecar_path
 
 if TYPE_CHECKING:
     from pii_guard.keys.markers import KnownKeys

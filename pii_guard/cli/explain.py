@@ -20,11 +20,11 @@ from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.database_url import shown_target
 from pii_guard.engine.detection import Detector
 from pii_guard.engine.headers import names_kind
-from pii_guard.errors import UsageError
+from pii_guard.errors import UsageError, did_you_mean
 from pii_guard.render.explain import explain
 from pii_guard.reports import FieldReport
 from pii_guard.scanner import ScanOptions
-from pii_guard.tags import did_you_mean, logical_field
+from pii_guard.tags import logical_field
 
 __all__ = ["command"]
 

@@ -27,7 +27,8 @@ from pii_guard.model import FieldPath, Tag, path_text
 from pii_guard.policy.access import refusal, row_budget
 from pii_guard.render import tags as render
 from pii_guard.scanner import scan_data
-from pii_guard.tags import load_sidecar, logical_field, save_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, save_sidecar, sidecar_path
+from pii_guard.tags import logical_field
 
 __all__ = ["in_place_options", "protect_in_place"]
 

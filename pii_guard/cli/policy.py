@@ -13,7 +13,7 @@ from pii_guard.cli.output import announce, emit, say, watching
 from pii_guard.cli.settings import existing_policy, place_of
 from pii_guard.connectors.base import Reading
 from pii_guard.connectors.database_url import shown_target
-from pii_guard.tags import load_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, sidecar_path
 
 __all__ = ["command"]
 

@@ -30,7 +30,7 @@ from pii_guard.guard import Guard
 from pii_guard.render import tags as render
 from pii_guard.revealing import carried_tags
 from pii_guard.scanner import ScanOptions, scan_targets
-from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, save_sidecar, sidecar_path
 
 __all__ = ["command"]
 

@@ -17,7 +17,7 @@ from pii_guard.errors import UsageError
 from pii_guard.guard import ACCESS_LOG
 from pii_guard.reencryption import reencrypt
 from pii_guard.revealing import carried_tags
-from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, save_sidecar, sidecar_path
 
 __all__ = ["command"]
 

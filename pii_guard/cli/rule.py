@@ -6,8 +6,7 @@ import click
 
 from pii_guard.check.rules import RULES, describe
 from pii_guard.cli.output import emit
-from pii_guard.errors import UsageError
-from pii_guard.tags import did_you_mean
+from pii_guard.errors import UsageError, did_you_mean
 
 __all__ = ["command"]
 

@@ -29,7 +29,7 @@ from pii_guard.errors import UsageError
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
 from pii_guard.scanner import ScanOptions, Seen, joined, scan_targets
-from pii_guard.tags import load_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, sidecar_path
 
 if TYPE_CHECKING:
     from pii_guard.keys.markers import KnownKeys

@@ -24,7 +24,7 @@ from pii_guard.errors import UsageError
 from pii_guard.policy import assign
 from pii_guard.render import tags as render
 from pii_guard.scanner import ScanOptions
-from pii_guard.tags import load_sidecar, save_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, save_sidecar, sidecar_path
 
 if TYPE_CHECKING:  # libraries of databases, for those alone
     from pii_guard.notes import Outcome

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 
 from pii_guard.connectors.database_url import DatabaseUrl, database_of, shown_target
 from pii_guard.connectors.selection import Selection
-from pii_guard.errors import UsageError
+from pii_guard.errors import UsageError, did_you_mean
 from pii_guard.inplace.dialect import Dialect
-from pii_guard.tags import did_you_mean
 
 __all__ = ["opened"]
 

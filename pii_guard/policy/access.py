@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pii_guard.errors import did_you_mean
 from pii_guard.policy.models import Policy, pattern_matches
-from pii_guard.tags import did_you_mean
 
 __all__ = ["refusal", "row_budget"]
 

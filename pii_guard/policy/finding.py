@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pii_guard.errors import PolicyError
-from pii_guard.tags import read_toml
+from pii_guard.toml_files import read_toml
 
 __all__ = ["POLICY_NAME", "PYPROJECT", "find_policy", "section_of"]
 

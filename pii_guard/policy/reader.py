@@ -11,11 +11,11 @@ from unicodedata import normalize
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pii_guard.errors import PolicyError
+from pii_guard.errors import PolicyError, did_you_mean
 from pii_guard.policy.extending import extended, merged
 from pii_guard.policy.finding import PYPROJECT, section_of
 from pii_guard.policy.models import Policy
-from pii_guard.tags import did_you_mean, place_text, read_toml
+from pii_guard.toml_files import place_text, read_toml
 
 __all__ = ["load", "parse"]
 

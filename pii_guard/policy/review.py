@@ -10,7 +10,7 @@ from itertools import combinations
 from pii_guard.policy.declarations import AccessRecordFloor
 from pii_guard.policy.models import Policy, RetentionClass, pattern_matches
 from pii_guard.policy.periods import parse_period
-from pii_guard.tags import place_text
+from pii_guard.toml_files import place_text
 
 __all__ = ["Defect", "review"]
 

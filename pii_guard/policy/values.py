@@ -15,8 +15,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pii_guard.detectors import TABLE
 from pii_guard.engine.verdict import ENCRYPTED, MASKED_VALUE
+from pii_guard.errors import did_you_mean
 from pii_guard.policy.periods import parse_period
-from pii_guard.tags import did_you_mean, place_text
+from pii_guard.toml_files import place_text
 
 __all__ = [
     "Duration",
