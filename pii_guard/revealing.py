@@ -113,7 +113,8 @@ def field_of(column: EncryptedColumn, keys: Keyring) -> str:
 def _refuse_contradiction(shown: str, tag: Tag, records: Sequence[KeyRecord]) -> None:
     purposes = sorted({purpose for record in records for purpose in record.purposes})
     classes = sorted({record.retention for record in records})
-    forged = sorted({*tag.purposes} - {*purposes})
+    withdrawn = {purpose for record in records for purpose in record.withdrawn}  # by tags from before, still stated
+    forged = sorted({*tag.purposes} - {*purposes} - withdrawn)
     if forged or (tag.retention and tag.retention not in classes):
         what = f"purpose {forged[0]!r}" if forged else f"retention class {tag.retention!r}"
         raise KeyringError(

@@ -25,6 +25,7 @@ from pii_guard.errors import (
     TokenError,
     UsageError,
 )
+from pii_guard.keys.rotation import withdraw
 from pii_guard.subjects import pseudonyms_of
 from pii_guard.tags import read_tag, write_tag
 
@@ -41,6 +42,10 @@ period = "P1Y"
 [[fields]]
 match = ["t.name", "t.phone", "t.born", "t.raw", "t.odd"]
 purposes = ["delivery"]
+retention = "contract"
+[[fields]]
+match = "t.both"
+purposes = ["delivery", "payment"]
 retention = "contract"
 [[fields]]
 match = "t.card"
@@ -195,6 +200,18 @@ def test_a_forged_tag_is_refused(guard: Guard, protected: pa.Table, change: dict
     with pytest.raises(PurposeRefusedError):
         opened(guard, forged, purpose="payment")
     assert [record["event"] for record in recorded(guard)] == ["refused", "refused"]
+
+
+def test_data_from_before_a_withdrawal_opens_for_the_purposes_that_are_left(guard: Guard) -> None:
+    """Its tags still state the purpose that was withdrawn: it opens nothing any more, and the others do."""
+    protected = guard.protect(pa.table({"both": ["010-1234-5678"]}), table="t").read_all()
+    withdraw(guard.keys, "payment")
+    tag = read_tag(protected.schema.field("both"))
+    assert tag is not None
+    assert tag.purposes == ("delivery", "payment")
+    assert opened(guard, protected, purpose="delivery")["both"].to_pylist() == ["010-1234-5678"]
+    with pytest.raises(PurposeRefusedError):
+        opened(guard, protected, purpose="payment")
 
 
 def test_a_copied_column_is_refused(guard: Guard, protected: pa.Table) -> None:

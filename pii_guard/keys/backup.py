@@ -156,5 +156,5 @@ def _accepted(document: Document, opener: Opener) -> tuple[Document, tuple[KeyRe
 
 
 def _destroyed(record: Record, ended: str) -> Destroyed:
-    kept = record.model_dump(exclude={"state", "marker", "purposes"})
+    kept = record.model_dump(exclude={"state", "marker", "purposes", "withdrawn"})
     return Destroyed(**kept, purposes=tuple(sorted(record.purposes)), ended=ended, receipt=UNKNOWN)

@@ -73,7 +73,7 @@ def destroy(keyring: Keyring, selection: Selection, shown: Plan | None = None) -
             records.append(record)
         ended = tuple(
             Destroyed(
-                **record.model_dump(exclude={"state", "marker", "purposes"}),
+                **record.model_dump(exclude={"state", "marker", "purposes", "withdrawn"}),
                 purposes=tuple(sorted(record.purposes)),
                 ended=time,
                 receipt=receipt,

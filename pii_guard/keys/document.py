@@ -6,11 +6,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Annotated, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from pii_guard.crypto.key import Mode
 from pii_guard.crypto.secret import canonical
@@ -89,6 +96,8 @@ class KeyRecord:
     """When the data is from, such as 2026-Q3; empty where keys have no period."""
     ended: str | None = None
     """When it was destroyed."""
+    withdrawn: tuple[str, ...] = ()
+    """Purposes that could open it, sorted: tags from before still state them."""
 
     @property
     def active(self) -> bool:
@@ -130,6 +139,11 @@ class Record(_Key):
     state: Literal["active", "retired"]
     marker: Wrapped
     purposes: Annotated[dict[Name, Wrapped], Field(min_length=1)]
+    withdrawn: tuple[Name, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name != "withdrawn" or value}
 
     def context(self, keyring: str, purpose: str | None) -> bytes:
         """What a wrapping of this record is bound to; `purpose` None is the wrapping of the marker key."""
@@ -139,7 +153,7 @@ class Record(_Key):
 
     def public(self) -> KeyRecord:
         """The record without its keys."""
-        return self._public(self.state, tuple(self.purposes))
+        return replace(self._public(self.state, tuple(self.purposes)), withdrawn=tuple(sorted(self.withdrawn)))
 
 
 class Destroyed(_Key):

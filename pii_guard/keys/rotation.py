@@ -69,7 +69,8 @@ def withdraw(keyring: Keyring, purpose: str) -> list[KeyRecord]:
         for record in document.records:
             if purpose in record.purposes:
                 left = {name: wrapped for name, wrapped in record.purposes.items() if name != purpose}
-                record = record.model_copy(update={"purposes": left})
+                gone = (*(name for name in record.withdrawn if name != purpose), purpose)
+                record = record.model_copy(update={"purposes": left, "withdrawn": gone})
                 changed.append(record.public())
             records.append(record)
         keks = {name: wrapped for name, wrapped in document.keks.purposes.items() if name != purpose}

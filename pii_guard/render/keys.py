@@ -50,6 +50,8 @@ def shown(record: KeyRecord) -> str:
         "state": record.state + (f" on {record.ended}" if record.ended else ""),
         "tokens": f"start with {' or '.join(_prefixes(record))}",
     }
+    if record.withdrawn:
+        entries["withdrawn"] = ", ".join(record.withdrawn)
     return "".join(f"{name:10} {escape.terminal(text)}\n" for name, text in entries.items())
 
 

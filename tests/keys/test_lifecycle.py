@@ -83,9 +83,14 @@ def test_a_withdrawn_purpose_opens_nothing_while_another_does(keys: Path) -> Non
     assert len(withdraw(Keyring.open(keys), "billing")) == 1
     assert not opens(keys, text, "billing")
     assert opens(keys, text, "delivery")
-    assert "billing" not in (keys / "keyring.json").read_text()
+    content = json.loads((keys / "keyring.json").read_text())
+    assert "billing" not in content["keks"]["purposes"]
+    assert not any("billing" in record["purposes"] for record in content["records"])
     with pytest.raises(UsageError, match="no key opens for the purpose 'billing'; purposes: delivery"):
         withdraw(Keyring.open(keys), "billing")
+    assert [record.withdrawn for record in Keyring.describe(keys)] == [("billing",)]
+    destroy(Keyring.open(keys), Selection(field=PHONE))
+    assert Keyring.open(keys).records() == ()
 
 
 def test_the_last_purpose_of_a_key_is_not_withdrawn(keys: Path) -> None:
