@@ -180,7 +180,7 @@ class _Rows:
         Both depend on the text alone, not on how much of it has been read.
         """
         data, end = self._data, 0
-        if b'"' not in data and (b"\n" in data or b"\r" not in data):
+        if len(data) <= MAX_ROW and b'"' not in data and (b"\n" in data or b"\r" not in data):
             return data.rfind(b"\n") + 1, None
         while True:
             rows = _rows_pattern(self.delimiter).match(data, end, end + LINE_LIMIT)
@@ -215,11 +215,12 @@ class _Rows:
         if stray is None:
             opening = _closed_values_pattern(self.delimiter).match(self._data, 0, MAX_ROW)
             stray = opening.end() if opening else 0
-        end = self._data.find(b"\n", stray) + 1
+        while not (end := self._data.find(b"\n", stray, MAX_ROW) + 1) and len(self._data) <= MAX_ROW:
+            self._grow()
         if end:
             return self._take(end)
-        piece = self._data
-        self._data = piece[utf8_boundary(piece, len(piece) - OVERLAP) :]
+        end = utf8_boundary(self._data, MAX_ROW)
+        piece, self._data = self._data[:end], self._data[utf8_boundary(self._data, end - OVERLAP) :]
         return piece
 
 

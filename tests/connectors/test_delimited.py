@@ -232,7 +232,14 @@ def test_unclosed_quote_in_a_file_larger_than_the_row_limit(tmp_path: Path) -> N
     assert len(parsed) == 300_000
 
 
-@given(st.lists(st.sampled_from(['"', '""', "a,b\n", "\r\n", '"x",y\n', "z" * 20, "1,2\n" * 20, '"' + "w\n" * 40])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ['"', '""', "a,b\n", "\r\n", "\r", '"x",y\n', "z" * 20, "z" * 120, "1,2\n" * 20, '"' + "w\n" * 40, '"x"\r"']
+        )
+    )
+)
+@example(["z" * 20] * 8)
 def test_rows_do_not_depend_on_the_blocks(folder: Path, parts: list[str]) -> None:
     """What is a row and what is not, is the same however much is read at a time."""
     table = table_of(folder / "blocks.csv", "a,b\n" + "".join(parts))
