@@ -3,16 +3,18 @@
     python benchmarks/protect_in_place.py [--rows 1000000] [--kills 10] [--batch N] [--seed N] [URL ...]
 
 In each database that the URLs name, by default a PostgreSQL and a MariaDB on this machine, a table of so many rows is
-made, and dropped afterwards. Two writers insert, update and delete rows of their own without a pause, and remember what
-each of their rows must hold, while `pii-guard protect --in-place` is started, killed (-9) at a random moment, and
-started again, at last left to end. Then every row is opened and held against what it must hold; exit 1 if not.
-The rate of a run without kills and writers is printed beside that of an UPDATE that writes constants (not with
---no-constants).
+made, and dropped afterwards. First `pii-guard protect --in-place` runs alone: its rate and the seconds of its phases
+are printed, beside the rate of an UPDATE that writes constants (not with --no-constants). Then two writers insert,
+update and delete rows of their own without a pause, and remember what each of their rows must hold, while the command
+is started, killed (-9) at a random moment, and started again, at last left to end. The moments are spread over the
+time of the phases: the back-fill, the last pass up to the constraint, and the verification. At the end every row is
+opened and held against what it must hold; exit 1 if not.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sqlite3
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -37,9 +40,12 @@ from pii_guard.keys.keyring import Keyring
 
 NAME = "pii_guard_live"
 SERVERS = ["postgresql://127.0.0.1:5432/test", "mysql://root@127.0.0.1:3306/test"]
+PHASES = ("back-fill", "last pass", "verification")
 LOOKALIKE = "pgd1AQECAwR38TwjwvmlvIUNye4XriqcszQ78C7o2CwOx5XEmYJTyo81y-kZmknCKXbYLJB7MR2coMM6"
 """The token of docs/FORMAT.md: to any other key directory a plain value."""
 ERRORS = (adbc_driver_manager.Error, pymysql.MySQLError, sqlite3.Error)
+ATTEMPTS = 5
+"""How often a run is started that is over before its kill, which then comes sooner each time."""
 POLICY = f"""\
 version = 1
 [purposes.delivery]
@@ -169,10 +175,9 @@ def table(url: str, rows: int) -> Iterator[Session]:
             session.run(f"DROP TABLE {NAME}")
 
 
-def start(url: str, folder: Path, batch: int | None, throttle: int | None = None) -> subprocess.Popen[bytes]:
+def start(url: str, folder: Path, batch: int | None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "pii_guard", "protect", url, "--in-place", "--table", NAME, "--column", "phone"]
     command += [] if batch is None else ["--batch", str(batch)]
-    command += [] if throttle is None else ["--throttle", str(throttle)]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -202,27 +207,65 @@ def journal(session: Session) -> str | None:
     return None
 
 
+def phase(state: str | None) -> str:
+    """The phase that a journal is in; empty where there is none."""
+    return json.loads(state)["phase"] if state else ""
+
+
+def far(state: str | None, aim: str, rows: int) -> bool:
+    """Whether a run has come to a phase, and in the back-fill past so many rows."""
+    place = PHASES.index(phase(state)) - PHASES.index(aim) if state else -1
+    return place > 0 or (place == 0 and (aim != PHASES[0] or json.loads(state or "")["rows"] >= rows))
+
+
+def timed(process: subprocess.Popen[bytes], session: Session) -> dict[str, float]:
+    """Phase -> its seconds in a run that is left alone; "" is what goes before the first."""
+    begun = {"": time.monotonic()}
+    while process.poll() is None:
+        begun.setdefault(phase(journal(session)), time.monotonic())
+        time.sleep(0.005)
+    finished(process)
+    ends = [*list(begun.values())[1:], time.monotonic()]
+    return {name: end - start for (name, start), end in zip(begun.items(), ends, strict=True)}
+
+
+def aims(kills: int, rows: int, chance: random.Random) -> list[tuple[str, int]]:
+    """The phases in which runs are to be killed, half of them or more in the back-fill, there with the rows before."""
+    others = (kills + 1) // 4
+    counts = zip(PHASES, (kills - 2 * others, others, others), strict=True)
+    return [(name, row) for name, count in counts for row in sorted(chance.randrange(rows) for _ in range(count))]
+
+
 def killed(
-    url: str, folder: Path, session: Session, args: argparse.Namespace, chance: random.Random, writers: list[Writer]
+    url: str,
+    folder: Path,
+    session: Session,
+    args: argparse.Namespace,
+    chance: random.Random,
+    writers: list[Writer],
+    seconds: dict[str, float],
 ) -> list[str]:
-    """Start and kill runs; the phases in which they were killed."""
+    """Start and kill runs at random moments of each phase, whose `seconds` are known; where they were killed."""
     phases: list[str] = []
-    span = args.rows / args.rate / max(args.kills, 1)
-    while len(phases) < args.kills:
-        before, process = journal(session), start(url, folder, args.batch, args.rate)
-        while journal(session) == before and process.poll() is None:
-            time.sleep(0.005)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0, 1.6 * span))
-        if process.poll() is not None:
+    for aim, rows in aims(args.kills, args.rows, chance):
+        span = seconds.get(aim, 0) / (args.rows / (args.batch or 5000) if aim == PHASES[0] else 1)
+        for attempt in range(ATTEMPTS):
+            before, process = journal(session), start(url, folder, args.batch)
+            if far(before, aim, rows):
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(seconds[""])  # the journal may stand still: the clock says when the run is at work
+            while process.poll() is None and not far(journal(session), aim, rows):
+                time.sleep(0.005)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0, span / 2**attempt))
+            for writer in writers:
+                writer.lookalikes = False
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+                phases.append(phase(journal(session)) or "the end")
+                break
             finished(process)
-            break
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        for writer in writers:
-            writer.lookalikes = False
-        state = journal(session)
-        phases.append("before the first page" if not state else state.partition('"phase": "')[2].partition('"')[0])
     return phases
 
 
@@ -244,17 +287,17 @@ def wrong(session: Session, keys: Keyring, expected: dict[int, str | None]) -> l
     return [f"{count} {what}" for what, count in checks.items() if count]
 
 
-def crash(url: str, args: argparse.Namespace) -> bool:
-    """Kill and start again, among writers; whether every value came through."""
+def crash(url: str, args: argparse.Namespace, seconds: dict[str, float]) -> bool:
+    """Kill and start again, among writers; whether every value came through. `seconds`: of each phase, undisturbed."""
     chance = random.Random(args.seed)  # noqa: S311 - to be the same in each run
     with table(url, args.rows) as session, prepared() as folder:
         writers = [Writer(url, share, args.rows, args.seed) for share in range(2)]
         for writer in writers:
             writer.start()
         begun = time.monotonic()
-        phases = killed(url, folder, session, args, chance, writers)
+        phases = killed(url, folder, session, args, chance, writers, seconds)
         finished(start(url, folder, args.batch))
-        seconds = time.monotonic() - begun
+        took = time.monotonic() - begun
         end = time.monotonic() + 10
         while not all(writer.refused for writer in writers) and time.monotonic() < end:
             time.sleep(0.05)
@@ -263,11 +306,12 @@ def crash(url: str, args: argparse.Namespace) -> bool:
             writer.join()
             writer.session.close()
         problems = wrong(session, Keyring.open(folder / "pii-guard-keys"), writers[0].expected | writers[1].expected)
-        problems += [] if phases or not args.kills else ["no run was killed"]
+        problems += [] if len(phases) == args.kills else [f"{args.kills - len(phases)} kills came too late"]
         problems += [] if all(writer.refused for writer in writers) else ["plain values are taken after the cut-over"]
         print(
-            f"{session.kind}: {args.rows:,} rows, killed {len(phases)} times ({', '.join(phases)}), "
-            f"{sum(writer.done for writer in writers):,} writes meanwhile, {seconds:.1f} s: "
+            f"{session.kind}: {args.rows:,} rows, killed {len(phases)} times "
+            f"({', '.join(f'{times} in {name}' for name, times in Counter(phases).items())}), "
+            f"{sum(writer.done for writer in writers):,} writes meanwhile, {took:.1f} s: "
             f"{'; '.join(problems) or 'no row lost, doubled or left plain'}"
         )
     return not problems
@@ -283,20 +327,18 @@ def prepared() -> Iterator[Path]:
         yield folder
 
 
-def constants(url: str, args: argparse.Namespace) -> None:
-    """Print what a run alone costs, and an UPDATE that writes constants."""
+def constants(url: str, args: argparse.Namespace) -> float:
+    """Seconds of an UPDATE that writes constants."""
     with table(url, args.rows) as session:
         begun = time.monotonic()
         session.run(f"UPDATE {NAME} SET phone = '{LOOKALIKE}' WHERE phone IS NOT NULL")
-        update = time.monotonic() - begun
+        return time.monotonic() - begun
+
+
+def alone(url: str, args: argparse.Namespace) -> dict[str, float]:
+    """Phase -> its seconds in a run without kills and writers."""
     with table(url, args.rows) as session, prepared() as folder:
-        begun = time.monotonic()
-        finished(start(url, folder, args.batch))
-        run = time.monotonic() - begun
-    print(
-        f"{session.kind}: {args.rows:,} rows: UPDATE of constants {args.rows / update:,.0f} rows/s, "
-        f"in place {args.rows / run:,.0f} rows/s, {run / update:.1f} times as long"
-    )
+        return timed(start(url, folder, args.batch), session)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -305,15 +347,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--batch", type=int)
-    parser.add_argument("--rate", type=int, default=20_000, help="rows a second of runs that are to be killed")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-constants", action="store_true", help="only the kills")
+    parser.add_argument("--no-constants", action="store_true", help="no UPDATE to compare with")
     args = parser.parse_args(arguments)
     good = True
     for url in args.urls:
-        if not args.no_constants:
-            constants(url, args)
-        good &= crash(url, args)
+        update = None if args.no_constants else constants(url, args)
+        seconds = alone(url, args)
+        run = sum(seconds.values())
+        phases = ", ".join(f"{seconds.get(name, 0):.1f} s {name}" for name in PHASES)
+        shown = f"{url.partition(':')[0]}: {args.rows:,} rows, in place {args.rows / run:,.0f} rows/s ({phases})"
+        if update is not None:
+            shown += f", {run / update:.1f} times as long as an UPDATE of constants ({args.rows / update:,.0f} rows/s)"
+        print(shown, flush=True)
+        good &= crash(url, args, seconds)
     return 0 if good else 1
 
 

@@ -176,6 +176,7 @@ class Dialect(ABC):
         kept from it."""
 
     def clear_page(self) -> None:
+        """Empty the temporary tables, before the rows of the next page are locked; it may commit."""
         self.execute(f"DELETE FROM {self.page}")
 
     # --- what all of them say ------------------------------------------------------------------------------------

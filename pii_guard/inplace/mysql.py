@@ -118,7 +118,6 @@ class MysqlDialect(Dialect):
                 yield from _table(self.columns, rows).to_batches()
 
     def write(self, rows: pa.Table) -> None:
-        self.execute(f"DELETE FROM {self._tokens}")
         values = [rows[NUMBER].to_pylist()] + [_literals(rows[name]) for name in self.columns]
         parts = [f"({','.join(map(str, row))})" for row in zip(*values, strict=True)]
         size = max(sum(map(len, parts)) // len(parts), 1)
@@ -138,6 +137,12 @@ class MysqlDialect(Dialect):
         self.execute(
             f"CREATE TEMPORARY TABLE {self._tokens} ({NUMBER} bigint PRIMARY KEY, {columns}) DEFAULT CHARSET=utf8mb4"
         )
+
+    def clear_page(self) -> None:
+        """By TRUNCATE: behind a DELETE every statement passes over the rows of all pages that the server has not purged
+        yet. It commits, so it stands in front of the locks of a page; the locks of `exclusive` outlive it."""
+        self.execute(f"TRUNCATE {self.page}")
+        self.execute(f"TRUNCATE {self._tokens}")
 
     def after(self) -> str:
         """In steps: the optimizer finds a range of the key in them, and none in a comparison of rows."""
