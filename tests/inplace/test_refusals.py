@@ -10,6 +10,7 @@ import pytest
 from cli_runner import run
 from databases import Made, mariadb, postgresql
 from databases import sqlite as sqlite_file
+from policies import PHONES_ENCRYPTED
 
 from pii_guard import Keyring
 from pii_guard.errors import WriteError
@@ -18,18 +19,6 @@ from pii_guard.inplace.journal import Journal, Phase
 from pii_guard.inplace.opening import opened
 from pii_guard.model import Tag
 
-POLICY = """\
-version = 1
-[purposes.delivery]
-title = "Delivery"
-[retention.contract]
-period = "P5Y"
-starts = "end of the contract"
-[[fields]]
-match = ["*.phone"]
-purposes = ["delivery"]
-retention = "contract"
-"""
 PHONE = "010-9876-5432"
 
 # Statements, with ;; between them, and a part of what is said.
@@ -144,7 +133,7 @@ SQLITE = [
 
 
 def _check(made: Made, folder: Path, cases: list[tuple[str, str]]) -> None:
-    (folder / "pii-guard.toml").write_text(POLICY)
+    (folder / "pii-guard.toml").write_text(PHONES_ENCRYPTED)
     Keyring.create(folder / "pii-guard-keys")
     for text, message in cases:
         made.execute(*text.split(";; "))
@@ -175,7 +164,7 @@ def test_an_account_that_may_only_read(tmp_path: Path) -> None:
     """PostgreSQL says so by its catalog, all that is missing at once."""
     role = f"test_{secrets.token_hex(6)}"
     with postgresql(tmp_path) as made:
-        (tmp_path / "pii-guard.toml").write_text(POLICY)
+        (tmp_path / "pii-guard.toml").write_text(PHONES_ENCRYPTED)
         Keyring.create(tmp_path / "pii-guard-keys")
         made.execute(
             "CREATE TABLE t (id int PRIMARY KEY, phone text)",
@@ -195,7 +184,7 @@ def test_an_account_that_may_only_read(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path) -> None:
     """The page that does not fit is rolled back, the run goes on when there is room."""
     with sqlite_file(tmp_path) as made:
-        (tmp_path / "pii-guard.toml").write_text(POLICY)
+        (tmp_path / "pii-guard.toml").write_text(PHONES_ENCRYPTED)
         keys = Keyring.create(tmp_path / "pii-guard-keys")
         made.fill("t", ("id", "phone"), [(str(number), PHONE) for number in range(5000)])
         key = keys.encryption_key("t.phone", "contract", ["delivery"]).key_id.hex()
@@ -219,7 +208,7 @@ def test_a_lock_that_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("pii_guard.inplace.sqlite._BUSY_SECONDS", 0.1)
     monkeypatch.setattr("pii_guard.inplace.engine.ATTEMPTS", 2)
     with sqlite_file(tmp_path) as made:
-        (tmp_path / "pii-guard.toml").write_text(POLICY)
+        (tmp_path / "pii-guard.toml").write_text(PHONES_ENCRYPTED)
         Keyring.create(tmp_path / "pii-guard-keys")
         made.fill("t", ("id", "phone"), [("1", PHONE)])
         other = sqlite3.connect(next(tmp_path.glob("*.db")), isolation_level=None)
@@ -232,7 +221,7 @@ def test_a_lock_that_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_another_kind_of_database(tmp_path: Path) -> None:
-    (tmp_path / "pii-guard.toml").write_text(POLICY)
+    (tmp_path / "pii-guard.toml").write_text(PHONES_ENCRYPTED)
     Keyring.create(tmp_path / "pii-guard-keys")
     (tmp_path / "x.duckdb").touch()
     done = run("protect", "duckdb:///x.duckdb", "--in-place", "--table", "t", "--column", "phone", cwd=tmp_path)

@@ -119,11 +119,12 @@ class Case:
     make: Maker
 
 
-def absent(name: str) -> NoReturn:
-    """Skip the test for want of a server, or fail it where PII_GUARD_REQUIRE names the server."""
+def absent(name: str, missing: str = "") -> NoReturn:
+    """Skip the test for want of a server, or of what is `missing`; or fail it where PII_GUARD_REQUIRE names that."""
+    missing = missing or f"{name} server answers"
     if name in REQUIRED:
-        pytest.fail(f"no {name} server answers, and PII_GUARD_REQUIRE names it")
-    pytest.skip(f"no {name} server answers; PII_GUARD_REQUIRE={name} makes this a failure")
+        pytest.fail(f"no {missing}, and PII_GUARD_REQUIRE names it")
+    pytest.skip(f"no {missing}; PII_GUARD_REQUIRE={name} makes this a failure")
 
 
 @cache

@@ -29,6 +29,8 @@ class OwnServer:
     url: str
     process: subprocess.Popen[bytes]
     execute: Callable[..., None]
+    disk: str
+    """A folder that the server alone sees: a disk of so many megabytes, where one was asked for."""
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -47,21 +49,37 @@ def _free_port() -> int:
     return port
 
 
+def _on_disk(folder: str, megabytes: int) -> list[str]:
+    """What stands in front of a command so that `folder` is a disk of its own to it: namespaces of Linux, in which any
+    account may mount, and in the inner one of which it has its own name again."""
+    mount = f'mount -t tmpfs -o size={megabytes}m small {folder} && exec unshare --user --map-user="$0" "$@"'
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", mount]
+
+
 @contextmanager
 def _running(
-    user: str, setup: Callable[[str], Sequence[str]], start: Callable[[str, int], Sequence[str]]
-) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A server, as `user` where the tests are run by root: PostgreSQL refuses root."""
+    user: str, setup: Callable[[str], Sequence[str]], start: Callable[[str, int], Sequence[str]], megabytes: int
+) -> Iterator[tuple[int, subprocess.Popen[bytes], str]]:
+    """A server, as `user` where the tests are run by root: PostgreSQL refuses root. Its port, and a folder that is a
+    disk of so many `megabytes` to it, if any."""
     port = _free_port()
     account = user if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="pii-guard-") as folder:
+        disk = Path(folder, "disk")
+        disk.mkdir()
         if account is not None:
             shutil.chown(folder, account)
+            shutil.chown(disk, account)
         options = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "user": account}
+        inside = []
+        if megabytes:
+            inside = [*_on_disk(str(disk), megabytes), str(disk.stat().st_uid)]
+            if not shutil.which("unshare") or subprocess.run([*inside, "true"], check=False, **options).returncode:  # type: ignore[call-overload]
+                absent("disk", "disk can be mounted for a test")
         subprocess.run(setup(folder), check=True, timeout=SECONDS, **options)  # type: ignore[call-overload]
-        process = subprocess.Popen(start(folder, port), **options)  # type: ignore[call-overload]
+        process = subprocess.Popen([*inside, *start(folder, port)], **options)  # type: ignore[call-overload]
         try:
-            yield port, process
+            yield port, process, str(disk)
         finally:
             process.kill()
             process.wait(SECONDS)
@@ -81,7 +99,7 @@ def _until_it_answers(connect: Callable[[], object], error: type[Exception], pro
 
 
 @contextmanager
-def own_postgresql() -> Iterator[OwnServer]:
+def own_postgresql(megabytes: int = 0) -> Iterator[OwnServer]:
     initdb, postgres = _program("initdb"), _program("postgres")
     if initdb is None or postgres is None:
         absent("postgresql")
@@ -103,7 +121,8 @@ def own_postgresql() -> Iterator[OwnServer]:
             *(postgres, "-D", f"{folder}/data", "-p", str(port), "-k", folder),
             *("-h", "127.0.0.1", "-c", "fsync=off"),
         ],
-    ) as (port, process):
+        megabytes,
+    ) as (port, process, disk):
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
         def run(*statements: str) -> None:
@@ -112,11 +131,11 @@ def own_postgresql() -> Iterator[OwnServer]:
                     cursor.execute(statement)
 
         _until_it_answers(run, dbapi.Error, process)
-        yield OwnServer(url, process, run)
+        yield OwnServer(url, process, run, disk)
 
 
 @contextmanager
-def own_mariadb() -> Iterator[OwnServer]:
+def own_mariadb(megabytes: int = 0) -> Iterator[OwnServer]:
     install, mariadbd = _program("mariadb-install-db"), _program("mariadbd")
     if install is None or mariadbd is None:
         absent("mariadb")
@@ -131,7 +150,8 @@ def own_mariadb() -> Iterator[OwnServer]:
             *("--bind-address=127.0.0.1", f"--socket={folder}/socket", f"--pid-file={folder}/pid"),
             "--innodb-flush-log-at-trx-commit=0",
         ],
-    ) as (port, process):
+        megabytes,
+    ) as (port, process, disk):
 
         def run(*statements: str) -> None:
             options = {"host": "127.0.0.1", "port": port, "user": "root", "autocommit": True}
@@ -141,4 +161,4 @@ def own_mariadb() -> Iterator[OwnServer]:
 
         _until_it_answers(run, pymysql.MySQLError, process)
         run("CREATE DATABASE shop CHARACTER SET utf8mb4")
-        yield OwnServer(f"mysql://root@127.0.0.1:{port}/shop", process, lambda *sql: run("USE shop", *sql))
+        yield OwnServer(f"mysql://root@127.0.0.1:{port}/shop", process, lambda *sql: run("USE shop", *sql), disk)
