@@ -1,0 +1,3 @@
+from array import array
+
+def to_utf8(data: bytes, table: array[int] | bytes, /) -> bytes | None: ...
