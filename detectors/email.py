@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pii_guard.detectors.surroundings import SYLLABLE, labelled, reach, touches
 from pii_guard.engine.detection import REJECTED, ColumnRule, Judgement
-from pii_guard.engine.text import Index
+from pii_guard.engine.text import Index, Text, scratch
 from pii_guard.engine.tokens import Family, Tokens
 from pii_guard.model import Confidence, Kind
 
@@ -18,6 +20,10 @@ ATOM = r"[A-Za-z0-9_%+-]+"
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 TOP = r"(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{1,59})"
 ADDRESS = rf"\A{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+{TOP}\z"
+HYPHEN, FULL_STOP = ord("-"), ord(".")
+IS_LETTER = np.zeros(256, np.bool_)
+IS_LETTER[list(ascii_letters.encode())] = True
+LONGEST_SURE_TOP = 4
 LOCAL = rf"\A{ATOM}(?:\.{ATOM})*@"
 # Hangul top-level domains (IANA list, 2026-10): others would swallow the particle behind an address
 KOREAN_TOP = "(?:한국|닷컴|닷넷|삼성)"
@@ -73,7 +79,9 @@ class Email:
         confidence = np.full(len(index), REJECTED, np.int8)
         local, whole = tokens.mark[index] - tokens.start[index], tokens.end[index] - tokens.start[index]
         fits = np.flatnonzero((local <= LONGEST_LOCAL) & (whole <= LONGEST) & ~touches(tokens, index, b"@*"))
-        regular = _matches(tokens, index[fits], ADDRESS)
+        regular = _surely_regular(tokens, index[fits])
+        unsure = np.flatnonzero(~regular)
+        regular[unsure] = _matches(tokens, index[fits[unsure]], ADDRESS)
         rest, fits = fits[~regular], fits[regular]
         confidence[fits] = Confidence.CERTAIN
         tail = tokens.end[index[fits]]
@@ -88,6 +96,37 @@ class Email:
         confidence[in_url[labelled(tokens, index[in_url], IN_URL)]] = REJECTED
         start, end = _korean(tokens, index, rest, confidence)
         return Judgement(confidence, start=start, end=end)
+
+
+def _surely_regular(tokens: Tokens, index: Index) -> npt.NDArray[np.bool_]:
+    """Which candidates match `ADDRESS` beyond doubt: no full stops or hyphens in a row, a short top-level domain.
+
+    A few looks at all bytes of a column of addresses take a tenth of the time of RE2.
+    """
+    data, start, at, end = tokens.text.data, tokens.start[index], tokens.mark[index], tokens.end[index]
+    if 2 * int((end - start).sum()) < len(data):  # a few in texts: the bytes between them are left out
+        part = Text.of(tokens.slices(index))
+        data, shift = part.data, part.offsets[:-1] - start
+        start, at, end = start + shift, at + shift, end + shift
+    if not len(data):
+        return np.zeros(len(index), np.bool_)
+    above, mark = scratch(2, len(data))
+    np.subtract(data, HYPHEN, out=above.view(np.uint8))  # wraps below it
+    np.less_equal(above.view(np.uint8), FULL_STOP - HYPHEN, out=mark)
+    touching = np.flatnonzero(np.logical_and(mark[:-1], mark[1:], out=above[:-1]))
+    sure: npt.NDArray[np.bool_] = (start < at) & (at + 1 < end) & ~mark.take(at + 1, mode="clip")
+    sure &= (data.take(start, mode="clip") != FULL_STOP) & (data.take(at - 1, mode="clip") != FULL_STOP)
+    if len(touching):
+        sure &= np.searchsorted(touching, start) == np.searchsorted(touching, end - 1)
+    top, place = np.zeros(len(index), np.bool_), end - 1
+    letters = IS_LETTER.take(data.take(place, mode="clip"))
+    for length in range(1, LONGEST_SURE_TOP + 1):  # so many letters stand at the end
+        place -= 1
+        before = data.take(place, mode="clip")
+        if length > 1:
+            top |= letters & (before == FULL_STOP)
+        letters &= IS_LETTER.take(before)
+    return sure & top
 
 
 def _korean(tokens: Tokens, index: Index, rest: Index, confidence: npt.NDArray[np.int8]) -> tuple[Index, Index]:
