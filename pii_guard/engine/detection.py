@@ -293,14 +293,22 @@ def _hits(tokens: Tokens, detector: Detector) -> Hits:
     return Hits(tokens.row(index[keep]), start[keep], end[keep], verdict.confidence[keep], checked[keep])
 
 
+def _in_order(hits: Hits) -> bool:
+    """Whether each hit that is not WEAK ends before the next one starts."""
+    if int(hits.confidence.min()) == WEAK:
+        hits = hits.where(hits.confidence > WEAK)
+    return bool((hits.start[1:] >= hits.end[:-1]).all())
+
+
 def _disjoint(found: list[Hits]) -> list[Hits]:
     """Drop each hit that overlaps a better one; WEAK ones neither drop nor are dropped.
 
     What a better hit of the same span beats becomes WEAK: the column may still be of its kind.
     """
-    sizes = [len(hits) for hits in found]
-    if not any(sizes):
+    standing = [hits for hits in found if len(hits) and int(hits.confidence.max()) > WEAK]
+    if not standing or (len(standing) == 1 and _in_order(standing[0])):  # most columns hold one kind, or none
         return found
+    sizes = [len(hits) for hits in found]
     start = np.concatenate([hits.start for hits in found])
     end = np.concatenate([hits.end for hits in found])
     level = np.concatenate([hits.confidence for hits in found])
@@ -313,7 +321,9 @@ def _disjoint(found: list[Hits]) -> list[Hits]:
         apart = start[alive][1:] >= reach[:-1]
         if apart.all():
             break
-        cluster = np.r_[0, np.cumsum(apart)]
+        crowded = ~(np.r_[True, apart] & np.r_[apart, True])
+        alive, cluster = alive[crowded], np.r_[0, np.cumsum(apart)][crowded]
+        cluster = np.r_[0, np.cumsum(np.diff(cluster) > 0)]
         order = np.lexsort((rank[alive], start[alive] - end[alive], -level[alive], cluster))
         best = alive[order[np.r_[True, np.diff(cluster[order]) > 0]]][cluster]
         lost = (best != alive) & (start[alive] < end[best]) & (end[alive] > start[best])
