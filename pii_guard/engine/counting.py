@@ -19,28 +19,28 @@ __all__ = ["tally", "tally_values"]
 
 def tally(text: Text, hits: Hits, kind: Kind, counts: npt.NDArray[np.int64] | None) -> KindTally:
     """The hits of one kind in one text as counts of values; `counts` says how often each value occurs."""
-    best = np.full(len(text), WEAK - 1, np.int8)
-    if (hits.row[1:] > hits.row[:-1]).all():  # one hit a value, as in columns of the kind
-        best[hits.row] = hits.confidence
-    else:
-        for level in range(WEAK, Confidence.CERTAIN + 1):
-            best[hits.row[hits.confidence == level]] = level
+    row, level, accepted = hits.row, hits.confidence, hits.confidence > WEAK
+    filled = _fills(text, hits) & accepted
+    checked = hits.checked
+    if (row[1:] <= row[:-1]).any():  # several in one value: the best of them counts
+        best, whole, passed = np.full(len(text), WEAK - 1, np.int8), *np.zeros((2, len(text)), np.bool_)
+        for each in range(WEAK, Confidence.CERTAIN + 1):
+            best[row[level == each]] = each
+        whole[row[filled]] = passed[row[checked]] = True
+        row = np.flatnonzero(best >= WEAK)
+        level, filled, checked = best[row], whole[row], passed[row]
+    weights = None if counts is None else counts[row]
 
     def values(which: npt.NDArray[np.bool_]) -> int:
-        return int(np.count_nonzero(which) if counts is None else counts[which].sum())
-
-    def values_with(which: npt.NDArray[np.bool_]) -> int:
-        marked = np.zeros(len(text), np.bool_)
-        marked[hits.row[which]] = True
-        return values(marked)
+        return int(np.count_nonzero(which) if weights is None else weights[which].sum())
 
     return KindTally(
-        possible=values(best == Confidence.POSSIBLE),
-        likely=values(best == Confidence.LIKELY),
-        certain=values(best == Confidence.CERTAIN),
-        whole=values_with(_fills(text, hits) & (hits.confidence > WEAK)),
-        shaped=values(best >= WEAK),
-        checked=values_with(hits.checked),
+        possible=values(level == Confidence.POSSIBLE),
+        likely=values(level == Confidence.LIKELY),
+        certain=values(level == Confidence.CERTAIN),
+        whole=values(filled),
+        shaped=len(row) if weights is None else int(weights.sum()),
+        checked=values(checked),
         samples=_samples(text, hits, kind),
     )
 
@@ -81,7 +81,10 @@ def _whole(text: Text, rows: Index, kind: Kind, counts: npt.NDArray[np.int64] | 
 
 def _fills(text: Text, hits: Hits) -> npt.NDArray[np.bool_]:
     """Which hits are all of their value, but for white space around."""
-    first, last = text.offsets[hits.row], text.offsets[hits.row + 1]
+    if len(hits) == len(text) and (hits.row[1:] > hits.row[:-1]).all():  # one in each value, as in columns of the kind
+        first, last = text.offsets[:-1], text.offsets[1:]
+    else:
+        first, last = text.offsets[hits.row], text.offsets[hits.row + 1]
     fills: npt.NDArray[np.bool_] = (hits.start == first) & (hits.end == last)
     rest = np.flatnonzero(~fills)
     first, last, start, end, data = first[rest], last[rest], hits.start[rest], hits.end[rest], text.data
