@@ -26,20 +26,22 @@ def luhn(digits: Bytes) -> npt.NDArray[np.bool_]:
     return passes
 
 
-def weighted_sum(digits: Bytes, weights: Sequence[int]) -> npt.NDArray[np.int32]:
-    """Sum of the first digits times `weights`."""
-    total = np.zeros(digits.shape[1], np.int32)
+def weighted_sum(digits: Bytes, weights: Sequence[int]) -> npt.NDArray[np.uint16]:
+    """Sum of the first digits times `weights`, which are 28 at most: their products are bytes."""
+    total = np.zeros(digits.shape[1], np.uint16)
     for digit, weight in zip(digits, weights, strict=False):
-        total += digit * np.int32(weight)
+        total += digit * np.uint8(weight)
     return total
 
 
 def number(digits: Bytes) -> npt.NDArray[np.int64]:
     """The value of up to 18 digits."""
-    value = np.zeros(digits.shape[1], np.int64)
-    for digit in digits:
-        value *= 10
-        value += digit
+    count = len(digits)
+    pairs = digits[count % 2 :: 2] * np.uint8(10) + digits[count % 2 + 1 :: 2]  # a byte has room for two digits
+    value = digits[0].astype(np.int64) if count % 2 else np.zeros(digits.shape[1], np.int64)
+    for pair in pairs:
+        value *= 100
+        value += pair
     return value
 
 

@@ -106,9 +106,9 @@ def judge(
     for code, place in tokens.by_shape(index):
         part, sign = index[place], plus[place]
         level = np.full(len(part), REJECTED, np.int8)
+        digits = tokens.digits(part, code, max(len(form.prefix) for form in table[code]) + 4)
         for form in table[code]:
-            digits = tokens.digits(part, code, len(form.prefix) + 4)
-            match = valid(form, digits[len(form.prefix) :])
+            match = valid(form, digits[len(form.prefix) : len(form.prefix) + 4])
             for number, digit in enumerate(form.prefix):
                 match &= digits[number] == digit
             if form.abroad:
