@@ -63,7 +63,7 @@ def test_an_error_of_writing_ends_the_making() -> None:
 
 
 def test_an_error_of_making_waits_for_what_is_being_written() -> None:
-    written = []
+    written: list[int] = []
 
     def items() -> Iterator[int]:
         yield 1
