@@ -145,7 +145,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """The result of a scan. `pii_guard.scanner.merge` adds two of them."""
+    """The result of a scan. `pii_guard.merging.merge` adds two of them."""
 
     fields: tuple[FieldReport, ...] = ()
     coverage: Coverage = Coverage()

@@ -388,7 +388,8 @@ def test_empty_tables_are_planned_like_full_ones(tmp_path: Path) -> None:
 def test_reports_with_frequencies_add_up() -> None:
     """The parts of a scan give the frequencies of the whole, however they are cut."""
     from pii_guard.detectors import select
-    from pii_guard.scanner import merge, scan_data
+    from pii_guard.merging import merge
+    from pii_guard.scanner import scan_data
 
     values = ["a"] * 30 + [f"v{number}" for number in range(5_000)] + ["b"] * 20
     parts = [values[:17], values[17:3_000], values[3_000:]]

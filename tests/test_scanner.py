@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pii_guard import Confidence, ScanReport, scan
 from pii_guard.detectors import select
+from pii_guard.merging import merge
 from pii_guard.model import Tag
-from pii_guard.scanner import Progress, ScanOptions, merge, scan_targets
+from pii_guard.scanner import Progress, ScanOptions, scan_targets
 from pii_guard.table_scan import TableScan
 from pii_guard.tags import write_tag
 from pii_guard.tallies import MAX_SAMPLES

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from pii_guard.merging import joined as joined_reports
 from pii_guard.model import FieldPath
 from pii_guard.reports import ScanReport
-from pii_guard.scanner import joined as joined_reports
 
 __all__ = ["Accepted", "CheckResult", "Place", "Violation", "by_place", "exit_code", "joined"]
 

@@ -26,9 +26,10 @@ from pii_guard.cli.output import emit, say, terminal_width, watching
 from pii_guard.cli.settings import by_policy, known_tokens, place_of, settings
 from pii_guard.connectors.sampling import LARGE_TABLES
 from pii_guard.errors import UsageError
+from pii_guard.merging import joined
 from pii_guard.model import Confidence, Protection
 from pii_guard.render import console, scan
-from pii_guard.scanner import ScanOptions, Seen, joined, scan_targets
+from pii_guard.scanner import ScanOptions, Seen, scan_targets
 from pii_guard.sidecar import load_sidecar, sidecar_path
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pii_guard import Confidence, scan
 from pii_guard.detectors import select
 from pii_guard.engine.neighbours import with_neighbours
-from pii_guard.scanner import merge
+from pii_guard.merging import merge
 
 ACCOUNTS = [f"110-{n:03d}-{n * 7919 % 1_000_000:06d}" for n in range(40)]
 BANKS = ["국민은행", "신한은행", "카카오뱅크", "NH농협"] * 10
