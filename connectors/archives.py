@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import IO, BinaryIO, cast
 
 from pii_guard.connectors.nesting import Nesting, Unpacking, unpacking
-from pii_guard.connectors.resource import SEPARATOR, Resource, Stream
+from pii_guard.connectors.resource import SEPARATOR, Resource, StreamedResource
 from pii_guard.connectors.zip_gaps import TAIL, end_record, has_gaps
 from pii_guard.errors import ReadError
 
@@ -40,11 +40,11 @@ class _Labels:
 
     def stream(
         self, name: str, source: Callable[[str], io.RawIOBase], size: int | None = None, once: bool = False
-    ) -> Stream:
+    ) -> StreamedResource:
         times = self._times[name] = self._times.get(name, 0) + 1
         label = SEPARATOR + (name if times == 1 else f"{name}#{times}")
         target = self._archive.target + label
-        return Stream(
+        return StreamedResource(
             target,
             name.rpartition("/")[2],
             self._archive.identity + label,

@@ -12,7 +12,7 @@ from typing import IO, BinaryIO, cast
 import pyarrow as pa
 
 from pii_guard.connectors.nesting import Nesting, Unpacking, unpacking
-from pii_guard.connectors.resource import Resource, Stream
+from pii_guard.connectors.resource import Resource, StreamedResource
 
 __all__ = ["bzip2", "gzipped", "xz", "zstd"]
 
@@ -82,4 +82,4 @@ def _unpacked(resource: Resource, nesting: Nesting, what: str, decoder: Callable
 
     suffix = resource.suffix
     stem = resource.stem if suffix in _SUFFIXES or suffix in _TAR else resource.name
-    return Stream(resource.target, stem + _TAR.get(suffix, ""), resource.identity, source)
+    return StreamedResource(resource.target, stem + _TAR.get(suffix, ""), resource.identity, source)

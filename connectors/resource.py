@@ -20,7 +20,16 @@ from typing import IO, BinaryIO, cast
 
 from pii_guard.errors import ReadError
 
-__all__ = ["HEAD", "SEPARATOR", "SPOOL_MEMORY", "LocalFile", "Resource", "Stream", "shown_path", "standard_input"]
+__all__ = [
+    "HEAD",
+    "SEPARATOR",
+    "SPOOL_MEMORY",
+    "LocalFile",
+    "Resource",
+    "StreamedResource",
+    "shown_path",
+    "standard_input",
+]
 
 HEAD = 64 << 10
 """Bytes that `Resource.head` gives at most: what formats are told by."""
@@ -109,7 +118,7 @@ class LocalFile(Resource):
         """Nothing is kept between two readings."""
 
 
-class Stream(Resource):
+class StreamedResource(Resource):
     """Bytes that `source` opens. If it can do so only `once`, a second reading is a ReadError."""
 
     def __init__(
@@ -219,9 +228,9 @@ class _Unowned(io.RawIOBase):
         return len(data)
 
 
-def standard_input() -> Stream:
+def standard_input() -> StreamedResource:
     """Standard input, as `-`; its table is called `stdin`."""
-    return Stream("-", "stdin", "-", lambda: _Unowned(sys.stdin.buffer), once=True)
+    return StreamedResource("-", "stdin", "-", lambda: _Unowned(sys.stdin.buffer), once=True)
 
 
 def shown_path(path: PurePath) -> str:

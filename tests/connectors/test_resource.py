@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from cli_runner import run, spawn
 
-from pii_guard.connectors.resource import HEAD, LocalFile, Stream
+from pii_guard.connectors.resource import HEAD, LocalFile, StreamedResource
 from pii_guard.errors import ReadError
 
 PHONE = "010-1234-5678"
 
 
-def stream(data: bytes, *, once: bool) -> Stream:
-    return Stream("a", "a.csv", "a", lambda: io.FileIO(pipe(data), "rb"), once=once)
+def stream(data: bytes, *, once: bool) -> StreamedResource:
+    return StreamedResource("a", "a.csv", "a", lambda: io.FileIO(pipe(data), "rb"), once=once)
 
 
 def pipe(data: bytes) -> int:
