@@ -67,7 +67,8 @@ def check_periods(
     could not be read once more.
 
     `sources`: those of the scan, with the names that they have in `report`. The tables that have fields of a class with
-    `period_from` are read once more. Classes with `term = "floor"` are no reason to destroy anything.
+    `period_from` are read once more: of which class a field is shows when the scan is over, since a column of blind
+    indexes is of none. Classes with `term = "floor"` are no reason to destroy anything.
     """
     wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
     for field in report.fields:
