@@ -34,8 +34,8 @@ import pyarrow.csv as pcsv
 from pii_guard.connectors.base import MAX_BATCH_ROWS, Capabilities, FileSource, empty_batch, reading
 from pii_guard.connectors.encoding import utf8_boundary
 from pii_guard.connectors.lines import LINE_LIMIT, MAX_ROW, OVERLAP, TextFileTable, line_array, line_arrays
-from pii_guard.connectors.plain import plain_batch, plain_schema
 from pii_guard.connectors.style import Style, encoded
+from pii_guard.connectors.text_types import plain_batch, plain_schema
 from pii_guard.errors import ReadError, UsageError
 
 __all__ = ["DelimitedSource", "DelimitedTable"]

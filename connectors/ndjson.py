@@ -17,8 +17,8 @@ from pii_guard.connectors.base import UNPARSED, Capabilities, FileSource, bounde
 from pii_guard.connectors.lines import MAX_ROW, windows
 from pii_guard.connectors.ndjson_arrow import read_block, suits
 from pii_guard.connectors.objects import Chunk, ObjectTable
-from pii_guard.connectors.plain import plain_batch, plain_schema
 from pii_guard.connectors.style import Style, encoded
+from pii_guard.connectors.text_types import plain_batch, plain_schema
 from pii_guard.errors import UsageError
 
 __all__ = ["NdjsonSource", "NdjsonTable"]
