@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,9 +25,9 @@ from pii_guard.keys.keyring import KeyRecord, Keyring
 from pii_guard.model import BLANK, Tag
 from pii_guard.planning import INDEX_SUFFIX, PlannedField
 from pii_guard.spans import encrypt_spans
-from pii_guard.tags import write_tag, write_tag_at
+from pii_guard.tags import parse_type, write_tag, write_tag_at
 
-__all__ = ["KEYED", "encrypt_plain", "key_mode", "logical_name", "parse_type", "protect_batches"]
+__all__ = ["KEYED", "encrypt_plain", "key_mode", "logical_name", "protect_batches"]
 
 KEYED = frozenset({"encrypt", "encrypt-spans", "hmac"})
 """Actions that need a key."""
@@ -302,26 +301,3 @@ def _only(keyring: Keyring, wanted: bytes) -> Callable[[bytes], MarkerKey]:
         return keyring.marker_key(key_id)
 
     return marker_key
-
-
-def parse_type(text: str) -> pa.DataType:
-    """The Arrow type whose `str` is `text`; a dictionary gives the type of its values. Raises KeyringError."""
-    for pattern, make in TYPES:
-        match = re.fullmatch(pattern, text)
-        if match:
-            return make(*match.groups())
-    try:
-        return pa.type_for_alias({"date32[day]": "date32", "date64[ms]": "date64"}.get(text, text))
-    except ValueError:
-        raise KeyringError("a tag names a type that Arrow does not have; correct the tag") from None
-
-
-TYPES: tuple[tuple[str, Callable[..., pa.DataType]], ...] = (
-    (r"timestamp\[(\w+)(?:, tz=(.+))?\]", pa.timestamp),
-    (r"decimal128\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal128(int(digits), int(scale))),
-    (r"decimal32\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal32(int(digits), int(scale))),
-    (r"decimal64\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal64(int(digits), int(scale))),
-    (r"decimal256\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal256(int(digits), int(scale))),
-    (r"fixed_size_binary\[(\d+)\]", lambda width: pa.binary(int(width))),
-    (r"dictionary<values=(.+), indices=.+>", parse_type),
-)

@@ -20,9 +20,8 @@ from pii_guard.keys.keyring import KeyRecord, Keyring
 from pii_guard.model import BLANK, Kind, Tag, path_text
 from pii_guard.naming import safe_name, unique_names
 from pii_guard.plain_types import is_text
-from pii_guard.protection import parse_type
 from pii_guard.spans import reveal_spans, span_key_ids
-from pii_guard.tags import read_tag, without_tag, write_tag
+from pii_guard.tags import parse_type, read_tag, without_tag, write_tag
 
 __all__ = [
     "EncryptedColumn",

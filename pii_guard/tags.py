@@ -8,12 +8,13 @@ untagged.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from pii_guard.errors import PolicyError, did_you_mean
+from pii_guard.errors import KeyringError, PolicyError, did_you_mean
 from pii_guard.model import FieldPath, Tag
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "VERSION",
     "from_mapping",
     "logical_field",
+    "parse_type",
     "read_tag",
     "to_json",
     "to_mapping",
@@ -99,6 +101,29 @@ def from_mapping(members: Mapping[str, object]) -> tuple[Tag, list[tuple[str, st
         else:
             values[name] = value
     return Tag(**values), mistakes
+
+
+def parse_type(text: str) -> pa.DataType:
+    """The Arrow type whose `str` is `text`; a dictionary gives the type of its values. Raises KeyringError."""
+    for pattern, make in _TYPES:
+        match = re.fullmatch(pattern, text)
+        if match:
+            return make(*match.groups())
+    try:
+        return pa.type_for_alias({"date32[day]": "date32", "date64[ms]": "date64"}.get(text, text))
+    except ValueError:
+        raise KeyringError("a tag names a type that Arrow does not have; correct the tag") from None
+
+
+_TYPES: tuple[tuple[str, Callable[..., pa.DataType]], ...] = (
+    (r"timestamp\[(\w+)(?:, tz=(.+))?\]", pa.timestamp),
+    (r"decimal128\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal128(int(digits), int(scale))),
+    (r"decimal32\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal32(int(digits), int(scale))),
+    (r"decimal64\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal64(int(digits), int(scale))),
+    (r"decimal256\((\d+), (-?\d+)\)", lambda digits, scale: pa.decimal256(int(digits), int(scale))),
+    (r"fixed_size_binary\[(\d+)\]", lambda width: pa.binary(int(width))),
+    (r"dictionary<values=(.+), indices=.+>", parse_type),
+)
 
 
 # --- Arrow field metadata --------------------------------------------------------------------------------------------

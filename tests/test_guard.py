@@ -25,8 +25,7 @@ from pii_guard.errors import (
     UsageError,
 )
 from pii_guard.model import Protection, Tag
-from pii_guard.protection import parse_type
-from pii_guard.tags import read_tag, write_tag
+from pii_guard.tags import parse_type, read_tag, write_tag
 
 POLICY = """
 version = 1
