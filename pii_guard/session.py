@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from types import TracebackType
 from typing import Self
@@ -35,6 +35,18 @@ from pii_guard.searching import Search
 from pii_guard.subjects import Subjects
 
 __all__ = ["Session"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one call of a session asks for."""
+
+    request: AccessRequest
+    columns: Collection[str] | None
+    masked: bool
+    on_error: OnError
+    search: Search | None
+    subjects: Subjects | None
 
 
 class Session:
@@ -185,8 +197,8 @@ class Session:
         try:
             search = Search(reader.schema, *wanted) if wanted else None
             request = self._searching if search else self._request
-            whose = None if people is None else Subjects(_place(reader.schema, people), self._keys)
-            schema, batches = self._opened(reader, names, masked, on_error, search, whose, request)
+            subjects = None if people is None else Subjects(_place(reader.schema, people), self._keys)
+            schema, batches = self._opened(reader, _Asked(request, names, masked, on_error, search, subjects))
         except BaseException:
             reader.close()  # files behind it are closed now, not when the exception is forgotten
             raise
@@ -194,34 +206,11 @@ class Session:
         self._accesses.callback(stream.close)
         return pa.RecordBatchReader.from_batches(schema, stream)
 
-    def _opened(
-        self,
-        reader: pa.RecordBatchReader,
-        names: Collection[str] | None,
-        masked: bool,
-        on_error: OnError,
-        search: Search | None,
-        whose: Subjects | None,
-        request: AccessRequest,
-    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    def _opened(self, reader: pa.RecordBatchReader, asked: _Asked) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         first = list(islice(reader, 1))
-        found = encrypted_columns(reader.schema, first[0] if first else None, self._known)
-        if not found:
-            raise UsageError("nothing in it is encrypted: there is no tag and no token; it can be read as it is")
-        if on_error == "null":  # tokens of keys that are not here are among those that do not open
-            found = tuple(replace(column, key_ids=tuple(filter(self._known, column.key_ids))) for column in found)
-        if search is not None:  # rows under its destroyed keys hold no value any more that could be found
-            found = tuple(
-                replace(column, key_ids=tuple(key_id for key_id in column.key_ids if not self._keys.destroyed(key_id)))
-                if reader.schema.names[column.index] == search.column
-                else column
-                for column in found
-            )
-        columns = [
-            column for column in (found if names is None else _chosen(found, names)) if not (masked and column.spans)
-        ]
+        found, columns = self._columns(reader.schema, first, asked)
         ids = sorted({key_id for column in columns for key_id in column.key_ids})
-        fields = self._allowed(columns, ids, request)
+        fields = self._allowed(columns, ids, asked.request)
         used = set(ids)
 
         def key_for(key_id: bytes) -> ColumnKey:
@@ -229,27 +218,46 @@ class Session:
             try:
                 return self._keys.decryption_key(key_id, self._request.purpose)
             except PurposeRefusedError:  # a key that first occurs in a later batch
-                self._audit.refused(request, fields=[self._keys.record(key_id).field], key_ids=[key_id])
+                self._audit.refused(asked.request, fields=[self._keys.record(key_id).field], key_ids=[key_id])
                 raise
 
         batches: Iterator[pa.RecordBatch] = chain(first, reader)
-        if search is not None:
-            batches = search.candidates(batches, key_for, self._known)
+        if asked.search is not None:
+            batches = asked.search.candidates(batches, key_for, self._known)
         failed: list[int] = []
         closed = {column.index for column in found} - {column.index for column in columns}
         pairs = [(self._bound(column, field, first), field) for column, field in zip(columns, fields, strict=True)]
         schema, opened = reveal_batches(
-            batches, reader.schema, pairs, key_for, self._known, failed.append, on_error, closed
+            batches, reader.schema, pairs, key_for, self._known, failed.append, asked.on_error, closed
         )
-        shown = masked_schema(schema, columns) if masked else schema
+        shown = masked_schema(schema, columns) if asked.masked else schema
 
         def finished(batch: pa.RecordBatch) -> pa.RecordBatch:
-            batch = search.matching(batch) if search else batch
-            if whose is not None:
-                whose.add(batch)
-            return mask_batch(batch, columns, shown) if masked else batch
+            batch = asked.search.matching(batch) if asked.search else batch
+            if asked.subjects is not None:
+                asked.subjects.add(batch)
+            return mask_batch(batch, columns, shown) if asked.masked else batch
 
-        return shown, self._released(opened, finished, fields, ids, used, failed, whose, request)
+        return shown, self._released(opened, finished, asked, fields, ids, used, failed)
+
+    def _columns(
+        self, schema: pa.Schema, first: Sequence[pa.RecordBatch], asked: _Asked
+    ) -> tuple[Sequence[EncryptedColumn], Sequence[EncryptedColumn]]:
+        """The columns that are encrypted, and those of them that are to be opened."""
+        found = encrypted_columns(schema, first[0] if first else None, self._known)
+        if not found:
+            raise UsageError("nothing in it is encrypted: there is no tag and no token; it can be read as it is")
+        if asked.on_error == "null":  # tokens of keys that are not here are among those that do not open
+            found = tuple(replace(column, key_ids=tuple(filter(self._known, column.key_ids))) for column in found)
+        if asked.search is not None:  # rows under its destroyed keys hold no value any more that could be found
+            found = tuple(
+                replace(column, key_ids=tuple(key_id for key_id in column.key_ids if not self._keys.destroyed(key_id)))
+                if schema.names[column.index] == asked.search.column
+                else column
+                for column in found
+            )
+        chosen = found if asked.columns is None else _chosen(found, asked.columns)
+        return found, [column for column in chosen if not (asked.masked and column.spans)]
 
     def _bound(self, column: EncryptedColumn, field: str, first: Sequence[pa.RecordBatch]) -> EncryptedColumn:
         """Where a source carries no tags, the rule of the field says which columns name a row."""
@@ -282,21 +290,20 @@ class Session:
         self,
         opened: Iterator[pa.RecordBatch],
         finished: Callable[[pa.RecordBatch], pa.RecordBatch],
+        asked: _Asked,
         fields: Sequence[str],
         ids: Sequence[bytes],
         used: Collection[bytes],
         failed: Sequence[int],
-        whose: Subjects | None,
-        request: AccessRequest,
     ) -> Iterator[pa.RecordBatch]:
-        with self._audit.access(request, fields=fields, key_ids=ids) as access:
+        with self._audit.access(asked.request, fields=fields, key_ids=ids) as access:
             access.key_ids = used
             seen = 0
             try:
                 for batch in opened:
                     seen += batch.num_rows
                     batch = finished(batch)
-                    access.subjects = whose.entries() if whose else {}
+                    access.subjects = asked.subjects.entries() if asked.subjects else {}
                     self._spend(batch.num_rows)
                     access.rows += batch.num_rows
                     access.failures = sum(failed)
