@@ -21,7 +21,9 @@ from pii_guard.check.places import sidecar_places
 from pii_guard.cli.options import (
     comments_option,
     database_options,
+    exclude_option,
     policy_option,
+    quiet_option,
     reading_options,
     sample_option,
     scan_options,
@@ -79,18 +81,13 @@ FORMATS = ("table", "json", "sarif", "junit", "github", "gitlab")
     is_flag=True,
     help=f"Write what is found to --baseline (by default {BASELINE_NAME}), to be accepted from now on.",
 )
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="PATTERN",
-    help="Leave out files whose name matches; may be repeated.",
-)
+@exclude_option
 @database_options
 @threads_option
 @sample_option
 @reading_options
 @token_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @scan_options
 def command(
     targets: tuple[str, ...],

@@ -12,6 +12,7 @@ from pii_guard.cli.options import (
     database_options,
     existing_targets,
     policy_option,
+    quiet_option,
     reading_options,
     scan_options,
 )
@@ -36,7 +37,7 @@ __all__ = ["command"]
 @policy_option
 @comments_option
 @reading_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @scan_options
 def command(
     target: str,

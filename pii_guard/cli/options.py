@@ -27,6 +27,7 @@ __all__ = [
     "comments_option",
     "database_options",
     "epochs_place",
+    "exclude_option",
     "existing_targets",
     "heads_option",
     "keys_option",
@@ -35,6 +36,7 @@ __all__ = [
     "passphrase",
     "passphrase_option",
     "policy_option",
+    "quiet_option",
     "reading_options",
     "sample_option",
     "scan_options",
@@ -119,6 +121,16 @@ def _encoding(ctx: click.Context, parameter: click.Parameter, value: str | None)
     except LookupError:
         raise click.BadParameter(f"{value!r} is no encoding of text that Python knows") from None
     return found.name
+
+
+def exclude_option(command: Command) -> Command:
+    return click.option(
+        "--exclude", multiple=True, metavar="PATTERN", help="Leave out files whose name matches; may be repeated."
+    )(command)
+
+
+def quiet_option(command: Command) -> Command:
+    return click.option("--quiet", is_flag=True, help="No progress on stderr.")(command)
 
 
 def threads_option(command: Command) -> Command:

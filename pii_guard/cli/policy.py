@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pii_guard.cli.options import existing_targets, policy_option, reading_options
+from pii_guard.cli.options import existing_targets, policy_option, quiet_option, reading_options
 from pii_guard.cli.output import announce, emit, say, watching
 from pii_guard.cli.settings import existing_policy, place_of
 from pii_guard.connectors.base import Reading
@@ -31,7 +31,7 @@ def command() -> None:
     help="Write to this file.  [default: pii-guard.toml beside TARGET]",
 )
 @reading_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 def init(target: str, output: Path | None, reading: Reading, quiet: bool) -> int:
     """Scan TARGET and draft a policy for it.
 

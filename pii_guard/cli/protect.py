@@ -16,6 +16,7 @@ from pii_guard.cli.options import (
     open_keyring,
     passphrase_option,
     policy_option,
+    quiet_option,
     reading_options,
     table_options,
 )
@@ -57,7 +58,7 @@ __all__ = ["command"]
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 @reading_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 def command(
     source: str,
     target: str | None,

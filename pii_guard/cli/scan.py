@@ -13,8 +13,10 @@ import click
 from pii_guard.cli.options import (
     comments_option,
     database_options,
+    exclude_option,
     kinds_of,
     policy_option,
+    quiet_option,
     reading_options,
     sample_option,
     scan_options,
@@ -48,12 +50,7 @@ CONFIDENCES = [str(level) for level in Confidence]
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
 @click.option("--only", metavar="KIND,...", help="Look for these kinds alone (pii-guard kinds lists them).")
 @click.option("--except", "excluding", metavar="KIND,...", help="Do not look for these kinds.")
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="PATTERN",
-    help="Leave out files whose name matches; may be repeated.",
-)
+@exclude_option
 @database_options
 @policy_option
 @comments_option
@@ -72,7 +69,7 @@ CONFIDENCES = [str(level) for level in Confidence]
 )
 @reading_options
 @token_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @scan_options
 def command(
     targets: tuple[str, ...],

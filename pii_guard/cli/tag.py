@@ -13,6 +13,7 @@ from pii_guard.cli.options import (
     existing_targets,
     kinds_of,
     policy_option,
+    quiet_option,
     reading_options,
     scan_options,
 )
@@ -63,7 +64,7 @@ def _carriers(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option(
     "--remove-notes", is_flag=True, help="Of a database: take all notes out of its comments, and scan nothing."
 )
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@quiet_option
 @scan_options
 def command(
     target: str,
