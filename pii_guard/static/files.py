@@ -25,7 +25,9 @@ _FLYWAY = re.compile(r"([VBR])([\d._]*)__")
 _NUMBER = re.compile(r"(\d+)")
 # A look at the bytes spares nearly all files a parser.
 _ALEMBIC = (b"down_revision", b"def upgrade")
-_MODELS = re.compile(rb"__tablename__|\bTable\s*\(")
+_MODELS = re.compile(
+    rb"__tablename__|\b(?:Column|mapped_column)\s*\(|\bMapped\[|\bmodels\.\w*(?:Model|Field)\b|\bSQLModel\b"
+)
 _DBT = re.compile(rb"(?m)^\s*-?\s*columns\s*:")
 _DBT_LISTS = re.compile(rb"(?m)^(?:models|sources|seeds|snapshots)\s*:")
 
@@ -81,24 +83,28 @@ class Repository:
     def _python(self) -> Iterator[Schema]:
         if not self.python:
             return
-        from pii_guard.static import models
+        from pii_guard.static import django, models
+        from pii_guard.static.classes import Classes, Module
         from pii_guard.static.python_columns import parsed
 
         revisions: dict[str, list[tuple[str, Path, bytes]]] = {}
-        tables, unread = Tables(), []
+        tables, unread, modules = Tables(), [], []
         for shown, path in self.python:
             data = _read(shown, path)
             if isinstance(data, NotExamined):
                 unread.append(data)
             elif all(words in data for words in _ALEMBIC):
                 revisions.setdefault(_sequence(path), []).append((shown, path, data))
-            elif (_MODELS.search(data) and b"olumn" in data) or b"Mapped[" in data:
+            elif _MODELS.search(data):
                 tree = parsed(data)
                 if isinstance(tree, str):
                     unread.append(NotExamined(shown, tree))
-                    continue
-                for table, columns in models.tables_of(tree, shown):
-                    tables.create(table, columns)
+                else:
+                    modules.append(Module(shown, tree))
+        classes = Classes(modules)
+        for _, columns in (*models.tables_of(classes), *django.tables_of(classes)):
+            for column in columns:
+                tables.add(column)
         for files in revisions.values():
             yield _folded(files)
         yield tables.schema(unread)

@@ -8,7 +8,19 @@ from collections.abc import Iterator
 
 from pii_guard.static.schema import Column, Spot, Type, table_name
 
-__all__ = ["called", "column_of", "keyword", "parsed", "table_of", "text_of", "type_of", "type_of_annotation"]
+__all__ = [
+    "called",
+    "column_of",
+    "keyword",
+    "known_type",
+    "mapped",
+    "names_in",
+    "parsed",
+    "table_of",
+    "text_of",
+    "type_of",
+    "width_of",
+]
 
 _TEXT = {
     "String",
@@ -74,15 +86,22 @@ def keyword(call: ast.Call, name: str) -> ast.expr | None:
 
 
 def column_of(
-    call: ast.Call, table: str, file: str, *, name: str | None = None, type: Type | None = None
+    call: ast.Call,
+    table: str,
+    file: str,
+    *,
+    name: str | None = None,
+    type: Type | None = None,
+    spot: Spot | None = None,
 ) -> Column | None:
-    """The column that a call of `Column` or `mapped_column` makes. `name` and `type` hold where it states none."""
+    """The column that a call of `Column` or `mapped_column` makes. `name` and `type` hold where it states none; `spot`:
+    where it is declared, if the call stands elsewhere."""
     stated = text_of(call.args[0]) if call.args else text_of(keyword(call, "name"))
     name = stated or name
     if name is None:
         return None
     found = _stated_type([*call.args, keyword(call, "type_")]) or type or Type()
-    return Column(table, name, found, Spot(file, call.lineno), text_of(keyword(call, "comment")))
+    return Column(table, name, found, spot or Spot(file, call.lineno), text_of(keyword(call, "comment")))
 
 
 def _stated_type(arguments: list[ast.expr | None]) -> Type | None:
@@ -96,31 +115,47 @@ def _stated_type(arguments: list[ast.expr | None]) -> Type | None:
 def type_of(node: ast.expr) -> Type:
     """The type that an expression such as `String(20)` or `sa.Text` makes."""
     name = called(node)
-    width = None
-    if isinstance(node, ast.Call):
-        sizes = [*node.args, keyword(node, "length")]
-        width = next((size.value for size in sizes if isinstance(size, ast.Constant) and type(size.value) is int), None)
+    width = width_of(node, "length", *node.args) if isinstance(node, ast.Call) else None
     family = _FAMILIES.get(name, "")
     shown = f"{name}({width})" if width is not None else name
     return Type(shown, family, width if family in ("text", "binary") else None)
 
 
-def type_of_annotation(node: ast.expr | None) -> Type | None:
-    """Of `Mapped[str | None]`: the type of `str`; None where the annotation is no `Mapped`, or names no plain type."""
-    if not isinstance(node, ast.Subscript) or called(node) != "Mapped":
-        return None
-    known = [name for name in _names(node.slice) if name in _FAMILIES]
-    return Type(known[0], _FAMILIES[known[0]]) if known else None
+def width_of(call: ast.Call, name: str, *arguments: ast.expr) -> int | None:
+    """The first whole number among `arguments` and the value of the keyword `name`."""
+    sizes = [*arguments, keyword(call, name)]
+    return next((size.value for size in sizes if isinstance(size, ast.Constant) and type(size.value) is int), None)
 
 
-def _names(node: ast.expr) -> Iterator[str]:
+def known_type(name: str) -> Type | None:
+    """The type that a plain name such as `str` means."""
+    return Type(name, _FAMILIES[name]) if name in _FAMILIES else None
+
+
+def mapped(node: ast.expr | None) -> ast.expr | None:
+    """What stands in `Mapped[...]`; None of any other annotation."""
+    node = _unquoted(node)
+    return _unquoted(node.slice) if isinstance(node, ast.Subscript) and called(node) == "Mapped" else None
+
+
+def _unquoted(node: ast.expr | None) -> ast.expr | None:
+    """The annotation that a literal holds, such as `"str | None"`; anything else as it is."""
+    text = text_of(node)
+    if text is None:
+        return node
+    tree = parsed(text.strip().encode(errors="replace"))
+    first = tree.body[0] if isinstance(tree, ast.Module) and tree.body else None
+    return first.value if isinstance(first, ast.Expr) else node
+
+
+def names_in(node: ast.expr) -> Iterator[str]:
     """The plain names in a type: of `Optional[str]`, `str | None` and `Annotated[str, ...]`; of a list none."""
     if isinstance(node, ast.BinOp):
-        yield from _names(node.left)
-        yield from _names(node.right)
+        yield from names_in(node.left)
+        yield from names_in(node.right)
     elif isinstance(node, ast.Subscript) and called(node) in ("Optional", "Annotated"):
         inner = node.slice
-        yield from _names(inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner)
+        yield from names_in(inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner)
     elif isinstance(node, ast.Name | ast.Attribute):
         yield called(node)
 

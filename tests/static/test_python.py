@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from pii_guard.static import alembic, models
+from pii_guard.static import alembic, django, models
+from pii_guard.static.classes import Classes, Module
 from pii_guard.static.python_columns import parsed
 from pii_guard.static.schema import Column, Tables
 
@@ -131,9 +132,23 @@ pandas.Table("no", "columns")
 '''
 
 
+def classes_of(**files: str) -> Classes:
+    """The classes of files; `__` in a name stands for `/`."""
+    return Classes([Module(f"{name.replace('__', '/')}.py", ast.parse(text)) for name, text in files.items()])
+
+
+def declared(classes: Classes) -> dict[str, list[str]]:
+    """Table -> `name type` of its columns, of SQLAlchemy and Django together."""
+    tables = Tables()
+    for _, columns in (*models.tables_of(classes), *django.tables_of(classes)):
+        for column in columns:
+            tables.add(column)
+    return {table: described(columns.values()) for table, columns in tables.columns.items()}
+
+
 def test_models() -> None:
     """Declarative classes with their mixins, and tables; abstract classes and relationships are none."""
-    found: dict[str, list[Column]] = dict(models.tables_of(ast.parse(MODELS), "models.py"))
+    found: dict[str, list[Column]] = dict(models.tables_of(classes_of(models=MODELS)))
     assert {table: described(columns) for table, columns in found.items()} == {
         "shop.members": [
             "last_ip str",
@@ -148,6 +163,147 @@ def test_models() -> None:
     }
     rrn = found["shop.members"][2]
     assert (rrn.type.family, rrn.type.width, rrn.comment, rrn.spot.line) == ("text", 14, "주민번호", 20)
+
+
+BASE = """
+text100 = Annotated[str, mapped_column(String(100), comment="메일")]
+alias = Optional[text100]
+
+class Base(DeclarativeBase):
+    pass
+
+class Contact:
+    phone: Mapped[str] = mapped_column(String(20))
+    email: Mapped[text100]
+
+    @declared_attr
+    def home_address(cls) -> Mapped[str]:
+        return mapped_column(String(50))
+
+    @property
+    def shown(self):
+        return Column("no", String)
+
+class Named(Base):
+    __abstract__ = True
+    __table_args__ = {"schema": "hr"}
+
+    @declared_attr.directive
+    def __tablename__(cls):
+        return f"{cls.__name__.lower()}s"
+"""
+DERIVED = """
+from .base import Base, Contact as Reachable, Named, alias
+
+class Person(Base):
+    __abstract__ = True
+    rrn: Mapped["str | None"]
+
+class User(Reachable, Person):
+    __tablename__ = "users"
+    backup: Mapped[alias]
+    place: Mapped[Unknown]
+
+class Admin(User):
+    passport_no: Mapped[str]
+
+class Member(User):
+    __tablename__ = "members"
+    grade: Mapped[int]
+
+class Employee(Named):
+    tel = mapped_column(String(9))
+
+shared = [Column("email", String(20))]
+Table("orders", metadata, *shared, *unknown, Column("no", Integer))
+Table(name="empty", metadata=metadata)
+"""
+
+
+def test_columns_of_mixins_and_bases_wherever_they_stand() -> None:
+    """Mixins, abstract bases, `declared_attr`, types by alias, inherited tables and names, shared lists of columns."""
+    contact = ["phone String(20)", "email String(100)", "home_address String(50)"]
+    assert declared(classes_of(app__base=BASE, app__models=DERIVED)) == {
+        "users": [*contact, "rrn str", "backup String(100)", "place", "passport_no str"],
+        "members": ["grade int"],
+        "hr.employees": ["tel String(9)"],
+        "orders": ["email String(20)", "no Integer"],
+    }
+
+
+def test_a_name_means_the_nearest_class() -> None:
+    """Two services may each have a mixin of that name; a package may hand one on."""
+    mixin = "class Mixin:\n    {0} = Column(String)\n"
+    model = "from .{1} import Mixin\nclass {0}(Mixin, Base):\n    __tablename__ = '{0}'\n"
+    files = {
+        "a__parts__base": mixin.format("email"),
+        "b__base": mixin.format("phone"),
+        "a__models": model.format("A", "parts"),
+        "b__models": model.format("B", "base"),
+        "c__models": "from far import Mixin\nclass C(Mixin):\n    __tablename__ = 'C'\n    x = Column(Text)",
+    }
+    assert declared(classes_of(**files)) == {"a": ["email String"], "b": ["phone String"], "c": ["x Text"]}
+
+
+def test_classes_that_derive_from_each_other_end() -> None:
+    """Files that cannot be right are read all the same."""
+    text = "class A(B):\n    x = Column(Text)\nclass B(A):\n    __tablename__ = 'b'\n    y = Column(Text)\n"
+    assert declared(classes_of(a=text)) == {"b": ["x Text", "y Text"]}
+
+
+def test_tables_that_flask_and_sqlmodel_name() -> None:
+    """By the class, in snake case and in lower case."""
+    flask = (
+        "class UserAccount(db.Model):\n    email = db.Column(db.String(9))\n"
+        "class Admin(UserAccount):\n    tel = db.Column(db.Text)\n"
+    )
+    sqlmodel = (
+        "class Person(SQLModel):\n    email: str = Field(max_length=9)\n    orders: list['Order'] = Relationship()\n"
+        "class PersonRow(Person, table=True):\n    id: int | None = Field(primary_key=True)\n    tel: str\n"
+    )
+    assert declared(classes_of(flask=flask, sqlmodel=sqlmodel)) == {
+        "user_account": ["email String(9)", "tel Text"],
+        "personrow": ["email str", "id int", "tel str"],
+    }
+
+
+DJANGO = """
+class Contact(models.Model):
+    email = models.EmailField(_("메일"))
+    class Meta:
+        abstract = True
+
+class Customer(Contact):
+    phone = models.CharField("휴대폰", max_length=20)
+    inviter = models.ForeignKey("Customer", on_delete=models.CASCADE)
+    born = models.DateField(db_column="birth_date")
+    groups = models.ManyToManyField("Group")
+    objects = Manager()
+
+class Old(Customer):
+    class Meta:
+        proxy = True
+
+class Member(AbstractUser):
+    nick = models.TextField()
+    class Meta:
+        db_table = "members"
+
+class Form(forms.Form):
+    email = forms.EmailField()
+"""
+
+
+def test_django() -> None:
+    """Models with their abstract bases, Django's own too; proxies and forms have no table."""
+    classes = classes_of(shop__models=DJANGO, crm__models__lead=DJANGO.partition("class Old")[0])
+    contact = ["email EmailField(254)", "phone CharField(20)", "inviter_id ForeignKey", "birth_date DateField"]
+    of_users = ["password", "username", "first_name", "last_name", "email"]
+    found = declared(classes)
+    assert [name.partition(" ")[0] for name in found.pop("members")] == [*of_users, "nick"]
+    assert found == {"shop_customer": contact, "crm_customer": contact}
+    (columns,) = (columns for table, columns in django.tables_of(classes) if table == "shop_customer")
+    assert [(column.comment, column.spot.line) for column in columns[:2]] == [("메일", 3), ("휴대폰", 8)]
 
 
 def test_broken_python_is_a_reason() -> None:
