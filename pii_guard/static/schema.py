@@ -86,8 +86,10 @@ class Tables:
         columns = self.columns.get(other.lower(), {}).values()
         self.create(table, [replace(column, table=table, spot=spot) for column in columns])
 
-    def create_by_query(self, table: str) -> None:
-        self.unknown.add(table.lower())
+    def create_by_query(self, table: str, columns: Iterable[Column], *, complete: bool) -> None:
+        """`complete`: no other columns than `columns` are in it."""
+        self.create(table, columns)
+        (self.unknown.discard if complete else self.unknown.add)(table.lower())
 
     def drop(self, table: str) -> None:
         self.columns.pop(table.lower(), None)

@@ -11,6 +11,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from pii_guard.static.queries import given, name_of
 from pii_guard.static.schema import Column, Spot, Tables, Type, table_name
 from pii_guard.static.statements import Statement, statements
 
@@ -22,6 +23,8 @@ _DIALECTS = ("postgres", "mysql", "sqlite")
 _SQLITE = re.compile(r"(?i)\bAUTOINCREMENT\b")
 # What sqlglot reads as something else, or not at all, written in a way that it does.
 _REWRITTEN = (
+    (re.compile(r"(?i)\bWITH\s+(?:NO\s+)?DATA\s*\Z"), ""),
+    (re.compile(r"(?i)\A(CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP\s+|TEMPORARY\s+)?)RECURSIVE\s+"), r"\1"),
     (re.compile(r"(?i)\)\s*(?:STRICT|WITHOUT\s+ROWID)(?:\s*,\s*(?:STRICT|WITHOUT\s+ROWID))*\Z"), ")"),
     (
         re.compile(r"(?i)\bRENAME\s+(?!(?:COLUMN|TO|AS|CONSTRAINT|INDEX|KEY)\b)(?=[^\s,;]+\s+TO\b)"),
@@ -65,7 +68,7 @@ class _Place:
     file: str
     line: int
 
-    def spot(self, node: exp.Expression | None) -> Spot:
+    def spot(self, node: exp.Expr | None) -> Spot:
         inside = node.meta.get("line", 1) if node is not None else 1
         return Spot(self.file, self.line + inside - 1)
 
@@ -80,21 +83,21 @@ def _carried_out(statement: Statement, text: str, place: _Place, tables: Tables)
         made = _parsed(f"CREATE TABLE {several[1]} {several[2]}", statement.mysql)
         if not isinstance(made, exp.Create) or not isinstance(made.this, exp.Schema):
             return _not_understood(text)
-        for column in _columns(made.this, _name(made.this.this), place):
+        for column in _columns(made.this, name_of(made.this.this), place):
             tables.add(column)
         return None
     tree = _parsed(text, statement.mysql)
     if isinstance(tree, exp.Create):
-        return _create(tree, place, tables)
+        return _create(tree, text, place, tables)
     if isinstance(tree, exp.Alter):
         return _alter(tree, text, place, tables)
     if isinstance(tree, exp.Drop):
         for table in tree.find_all(exp.Table):
-            tables.drop(_name(table))
+            tables.drop(name_of(table))
         return None
     if isinstance(tree, exp.Comment):
         if isinstance(tree.this, exp.Column) and isinstance(tree.expression, exp.Literal):
-            tables.comment(_name(tree.this), tree.this.name, tree.expression.name)
+            tables.comment(name_of(tree.this), tree.this.name, tree.expression.name)
         return None
     if text[:5].upper() == "ALTER" and not _OF_COLUMNS.search(text):
         return None
@@ -121,13 +124,6 @@ def _parsed(text: str, mysql: bool) -> exp.Expression | None:
     return None
 
 
-def _name(node: exp.Expression) -> str:
-    """Of a table, or the table of a column."""
-    if isinstance(node, exp.Column):
-        return table_name(node.args["db"].name if node.args.get("db") else "", node.table)
-    return table_name(node.args["db"].name if node.args.get("db") else "", node.name)
-
-
 def _rename_tables(pairs: str, tables: Tables) -> str | None:
     for pair in pairs.split(","):
         names = re.split(r"(?i)\bTO\b", pair)
@@ -138,25 +134,41 @@ def _rename_tables(pairs: str, tables: Tables) -> str | None:
     return None
 
 
-def _create(tree: exp.Create, place: _Place, tables: Tables) -> str | None:
-    if not isinstance(tree.this, exp.Schema):
-        name = _name(tree.this)
-        if tree.expression is not None:
-            tables.create_by_query(name)
-        elif (like := tree.find(exp.LikeProperty)) is not None:
-            tables.create_like(name, _name(like.this), place.spot(None))
-        return None  # else a partition: its columns are those of its table
-    name = _name(tree.this.this)
+def _create(tree: exp.Create, text: str, place: _Place, tables: Tables) -> str | None:
+    inside = tree.this if isinstance(tree.this, exp.Schema) else None
+    name = name_of(inside.this if inside is not None else tree.this)
     if tree.expression is not None:
-        tables.create_by_query(name)
-    like = tree.this.find(exp.LikeProperty)
+        if tree.args.get("exists") and name.lower() in tables.columns:
+            return None
+        try:
+            _create_by_query(tree, name, place, tables)
+        except RecursionError:
+            return _not_understood(text)
+        return None
+    like = (inside if inside is not None else tree).find(exp.LikeProperty)
     if like is not None:
-        tables.create_like(name, _name(like.this), place.spot(None))
-        for column in _columns(tree.this, name, place):
+        tables.create_like(name, name_of(like.this), place.spot(None))
+        for column in _columns(inside, name, place) if inside is not None else ():
             tables.add(column)
-    else:
-        tables.create(name, _columns(tree.this, name, place), only_new=bool(tree.args.get("exists")))
-    return None
+    elif inside is not None:
+        tables.create(name, _columns(inside, name, place), only_new=bool(tree.args.get("exists")))
+    return None  # else a partition: its columns are those of its table
+
+
+def _create_by_query(tree: exp.Create, name: str, place: _Place, tables: Tables) -> None:
+    """A table has all columns of its query. So has a view, but those of its tables are judged there: it has those that
+    it computes or calls something else."""
+    found, complete = given(tree.expression, tables)
+    stated = [part.name for part in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
+    names = stated if len(stated) == len(found) else [column.name for column in found]
+    materialized = tree.find(exp.MaterializedProperty) is not None
+    view = tree.kind == "VIEW" and not materialized
+    columns = [
+        Column(name, called, column.source.type if column.source else Type(), place.spot(column.node))
+        for called, column in zip(names, found, strict=True)
+        if not (view and column.source is not None and column.source.name.lower() == called.lower())
+    ]
+    tables.create_by_query(name, columns, complete=complete and not view)
 
 
 def _columns(schema: exp.Schema, table: str, place: _Place) -> Iterator[Column]:
@@ -194,7 +206,7 @@ def _type(kind: exp.Expression | None) -> Type:
 
 
 def _alter(tree: exp.Alter, text: str, place: _Place, tables: Tables) -> str | None:
-    table = _name(tree.this)
+    table = name_of(tree.this)
     for action in tree.args.get("actions") or []:
         if isinstance(action, exp.ColumnDef):
             tables.add(_column(action, table, place))
@@ -206,7 +218,7 @@ def _alter(tree: exp.Alter, text: str, place: _Place, tables: Tables) -> str | N
         elif isinstance(action, exp.RenameColumn):
             tables.change(table, action.this.name, new_name=action.args["to"].name)
         elif isinstance(action, exp.AlterRename):
-            new = _name(action.this)
+            new = name_of(action.this)
             schema = tree.this.args.get("db")
             tables.rename(table, new if "." in new or schema is None else table_name(schema.name, action.this.name))
             table = new

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Statement", "statements"]
 
@@ -17,39 +18,50 @@ LONGEST = 1 << 20
 """Bytes of a statement that is still parsed."""
 
 
-def _whole(string: bytes, quoted: bytes, comment: bytes = rb"") -> re.Pattern[bytes]:
-    """From the start of a statement to its semicolon, or to the end.
+def _whole(string: bytes, quoted: bytes, others: bytes, end: bytes = b";") -> re.Pattern[bytes]:
+    """From the start of a statement to `end`, or to the end of the text.
 
     Linear time whatever the text is: quantifiers over alternatives are possessive, and what has no end ends with it.
     """
+    parts = {b"string": string, b"quoted": quoted, b"others": others, b"end": re.escape(end)}
     return re.compile(
         rb"""(?x) (?:
-            [^;'"`$\-/\#]++
-          | '"""
-        + string
-        + rb"""*+ (?:'|\Z)
-          | \""""
-        + quoted
-        + rb"""*+ (?:\"|\Z)
-          | `[^`]*+ (?:`|\Z)
-          | --[^\n]*+"""
-        + comment
-        + rb"""
-          | /\* (?s:.*?) (?:\*/|\Z)
-          | \$\$ (?s:.*?) (?:\$\$|\Z)
-          | \$([A-Za-z_]\w*+)\$ (?s:.*?) (?:\$\1\$|\Z)
-          | [^;]
-        )*+ (?:;|\Z)"""
+            [^%(first)b'"`$\-/\#]++
+          | (?!%(end)b) (?:
+                '%(string)b*+ (?:'|\Z)
+              | "%(quoted)b*+ (?:"|\Z)
+              | `[^`]*+ (?:`|\Z)
+              | --[^\n]*+
+              | /\* (?s:.*?) (?:\*/|\Z)
+              | %(others)b
+              | (?s:.)
+            )
+        )*+ (?:%(end)b|\Z)"""
+        % {**parts, b"first": re.escape(end[:1])}
     )
 
 
-_STANDARD = _whole(rb"(?:[^']|'')", rb'(?:[^"]|"")')
-_MYSQL_WHOLE = _whole(rb"(?:[^'\\]|\\(?s:.)|'')", rb'(?:[^"\\]|\\(?s:.)|"")', rb"| \#[^\n]*+")
-"""MySQL: a backslash escapes in strings, and `#` begins a comment."""
+_STANDARD = _whole(
+    rb"(?:[^']|'')",
+    rb'(?:[^"]|"")',
+    rb"\$\$ (?s:.*?) (?:\$\$|\Z) | \$([A-Za-z_]\w*+)\$ (?s:.*?) (?:\$\1\$|\Z)",
+)
+
+
+@lru_cache(maxsize=16)
+def _mysql(end: bytes) -> re.Pattern[bytes]:
+    """Of MySQL: a backslash escapes in strings, `#` begins a comment, and `end` is what DELIMITER said."""
+    return _whole(rb"(?:[^'\\]|\\(?s:.)|'')", rb'(?:[^"\\]|\\(?s:.)|"")', rb"\#[^\n]*+", end)
+
+
+_DELIMITER = re.compile(rb"(?i)DELIMITER[ \t]+(\S{1,16})[^\n]*")
+"""Not SQL: it tells MySQL's client where statements end from here on, so that the body of a trigger is one."""
 
 _BLANK = re.compile(rb"(?:\s++|--[^\n]*+(?:\n|\Z)|/\*(?!!)(?s:.*?)(?:\*/|\Z)|#[^\n]*+(?:\n|\Z))*+")
 _DECLARES = re.compile(
     rb"(?i)CREATE\s+(?:OR\s+REPLACE\s+)?(?:(?:GLOBAL|LOCAL|TEMP|TEMPORARY|UNLOGGED|FOREIGN|EXTERNAL)\s+)*TABLE\b"
+    rb"|CREATE\s+(?:OR\s+REPLACE\s+)?(?:(?:TEMP|TEMPORARY|RECURSIVE|MATERIALIZED|SQL\s+SECURITY\s+\w+"
+    rb"|\w+\s*=\s*\S+)\s+)*+VIEW\b|DROP\s+(?:MATERIALIZED\s+)?VIEW\b"
     rb"|ALTER\s+(?:FOREIGN\s+)?TABLE\b|DROP\s+(?:TEMPORARY\s+)?TABLE\b|RENAME\s+TABLE\b|COMMENT\s+ON\s+COLUMN\b"
 )
 _COPY = re.compile(rb"(?is)COPY\b.{1,2000}?\bFROM\s+stdin\b[^;]*;\Z")
@@ -57,7 +69,7 @@ _END_OF_COPY = re.compile(rb"\n\\\.[ \r]*(?=\n|\Z)")
 # Migrations that hold the way back beside the way there: what undoes is no part of the schema.
 _WAY_BACK = re.compile(rb"(?im)^--\s*(?:\+goose\s+Down|\+migrate\s+Down|migrate:down|@UNDO|rollback\b)[^\n]*$")
 _WAY_THERE = re.compile(rb"(?im)^--\s*(?:\+goose\s+Up|\+migrate\s+Up|migrate:up)[^\n]*$")
-_MYSQL = re.compile(rb"(?i)`|\bAUTO_INCREMENT\b|\bENGINE\s*=")
+_MYSQL = re.compile(rb"(?im)`|\bAUTO_INCREMENT\b|\bENGINE\s*=|^DELIMITER[ \t]+[^\s']")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +84,24 @@ class Statement:
 def statements(data: bytes) -> Iterator[Statement]:
     """The statements of `data`, UTF-8, that create, change, rename or drop tables or comment on their columns."""
     mysql = _MYSQL.search(data[: 1 << 20]) is not None
-    whole = _MYSQL_WHOLE if mysql else _STANDARD
+    delimiter = b";"
     position, line, counted = 0, 1, 0
     undone = False
     while position < len(data):
         blank = _BLANK.match(data, position)
         start = blank.end() if blank else position
         undone = _undone(data, position, start, undone)
-        found = whole.match(data, start)
+        told = _DELIMITER.match(data, start) if mysql else None
+        if told:
+            delimiter, position = told[1], told.end()
+            continue
+        found = (_mysql(delimiter) if mysql else _STANDARD).match(data, start)
         end = found.end() if found else len(data)
         if _DECLARES.match(data, start) and not undone:
             line += data.count(b"\n", counted, start)
             counted = start
-            text = data[start:end].decode(errors="replace") if end - start <= LONGEST else None
-            yield Statement(text, line, mysql)
+            text = data[start:end].removesuffix(delimiter if delimiter != b";" else b"")
+            yield Statement(text.decode(errors="replace") if len(text) <= LONGEST else None, line, mysql)
         elif _COPY.match(data, start, min(end, start + 4096)):
             rest = _END_OF_COPY.search(data, end)
             end = rest.end() if rest else len(data)

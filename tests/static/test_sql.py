@@ -66,6 +66,37 @@ def test_fold(text: str, expected: dict[str, list[str]] | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CREATE VIEW v AS SELECT a, b AS c, upper(b) d FROM t", ["c varchar(9)", "d"]),
+        ("CREATE OR REPLACE VIEW v (a, e) AS SELECT * FROM t", ["e varchar(9)"]),
+        ("CREATE VIEW v AS SELECT x.* FROM t AS x", []),
+        ("CREATE VIEW v AS SELECT tel FROM elsewhere", ["tel"]),
+        ("CREATE MATERIALIZED VIEW IF NOT EXISTS v AS SELECT * FROM t WITH NO DATA", ["a int", "b varchar(9)"]),
+        ("CREATE TABLE v AS SELECT t.b AS c, count(*) AS n FROM t JOIN u ON true", ["c varchar(9)", "n"]),
+        ("CREATE TABLE v AS SELECT * FROM (SELECT b AS c FROM t) AS s", ["c varchar(9)"]),
+        ("CREATE TABLE v AS WITH q AS (SELECT b AS c FROM t) SELECT q.* FROM q UNION SELECT 1", ["c varchar(9)"]),
+        ("CREATE TABLE v AS SELECT upper('x')", []),
+        ("CREATE ALGORITHM=MERGE DEFINER=`a`@`%` SQL SECURITY DEFINER VIEW `v` AS SELECT `b` AS `c` FROM `t`", None),
+        ("CREATE RECURSIVE VIEW v (n) AS VALUES (1) UNION ALL SELECT n + 1 FROM v", []),
+    ],
+)
+def test_columns_that_a_query_gives(text: str, expected: list[str] | None) -> None:
+    """All of a table or a materialized view; of a view those that it computes or calls something else."""
+    tables, problems = folded("CREATE TABLE t (a int, b varchar(9));" + text)
+    assert (tables["v"], problems) == (["c varchar(9)"] if expected is None else expected, [])
+
+
+def test_views_may_have_columns_that_are_not_known() -> None:
+    """So no tag of theirs is called lost; a table all of whose columns are known is one."""
+    tables = Tables()
+    text = "CREATE TABLE t (a int); CREATE VIEW v AS SELECT a AS b FROM t; CREATE TABLE u AS SELECT * FROM t;"
+    list(fold_sql((text + "CREATE TABLE w AS SELECT * FROM far; DROP VIEW v;").encode(), "a.sql", tables))
+    assert tables.schema().tables == {"t", "u"}
+    assert [column.table for column in tables.schema().columns] == ["t", "u"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "ALTER TABLE t OWNER TO app",

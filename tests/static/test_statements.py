@@ -56,6 +56,24 @@ def test_mysql_escapes_with_backslashes() -> None:
     assert [found.text for found in statements(text.encode())] == ["CREATE TABLE a (x text);", "DROP TABLE b;"]
 
 
+@pytest.mark.parametrize("mark", ["//", "$$", ";;", "|", "END_OF_IT", "#"])
+def test_mysql_ends_statements_where_delimiter_says(mark: str) -> None:
+    """The body of a trigger or procedure is one statement: tables that it makes for itself are none of the schema."""
+    text = (
+        f"CREATE TABLE a (x text);\nDELIMITER {mark}\nCREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n"
+        f"  SET NEW.x = '{mark}'; CREATE TEMPORARY TABLE z (email text);\nEND {mark}\nDROP TABLE c; {mark}\n"
+        "delimiter ;\nCREATE TABLE b (x text);"
+    )
+    found = [(item.text, item.line) for item in statements(text.encode())]
+    assert found == [("CREATE TABLE a (x text);", 1), ("DROP TABLE c; ", 6), ("CREATE TABLE b (x text);", 8)]
+
+
+def test_delimiter_is_a_word_elsewhere() -> None:
+    """Outside of MySQL, and inside of a statement."""
+    text = "CREATE TABLE a (x text);\nCOPY a FROM 'f' WITH (\nDELIMITER '|');\nDROP TABLE b;"
+    assert [found.text for found in statements(text.encode())] == ["CREATE TABLE a (x text);", "DROP TABLE b;"]
+
+
 @pytest.mark.parametrize(
     ("up", "down"),
     [("-- +goose Up", "-- +goose Down"), ("-- migrate:up", "-- migrate:down"), ("-- +migrate Up", "-- +migrate Down")],
@@ -73,7 +91,23 @@ def test_a_statement_too_long_to_parse_is_handed_out_without_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b"'", b'"', b"/*", b"$a$", b"$", b"--", b";", b"(", b"\\", b"`", b"'\\", b"CREATE TABLE ", b"\n\\."]
+    "piece",
+    [
+        b"'",
+        b'"',
+        b"/*",
+        b"$a$",
+        b"$",
+        b"--",
+        b";",
+        b"(",
+        b"\\",
+        b"`",
+        b"'\\",
+        b"CREATE TABLE ",
+        b"\n\\.",
+        b"DELIMITER //\n",
+    ],
 )
 def test_time_is_linear(piece: bytes) -> None:
     """Text made to be slow is not: eight times as much takes no sixty times as long."""
