@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +29,22 @@ UNKNOWN = "0" * 16
 """The receipt of what was destroyed according to epochs.json alone."""
 
 
-def _new_directory(target: Path) -> None:
+@contextmanager
+def _new_directory(target: Path) -> Iterator[None]:
+    """A directory that is gone again where it cannot be filled in the block."""
     if os.path.lexists(target):
         raise KeyringError(f"{target}: exists already; nothing was changed")
     target.mkdir(mode=PRIVATE_DIRECTORY)
-    write_durably(target / ".gitignore", b"*\n")
+    try:
+        write_durably(target / ".gitignore", b"*\n")
+        yield
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _live(document: Document) -> tuple[str, ...]:
+    return tuple(epoch.id for epoch in document.epochs if epoch.state == "live")
 
 
 def backup(keyring: Keyring, target: Path, *, with_secret: bool = False) -> None:
@@ -43,14 +56,14 @@ def backup(keyring: Keyring, target: Path, *, with_secret: bool = False) -> None
         raise UsageError(f"{keyring.directory}: has no root.secret; its root key is elsewhere")
 
     def change(document: Document, opener: Opener) -> Document:
-        entry = Copy(what="keys", path=str(target.resolve()), made=now())
+        entry = Copy(what="keys", path=str(target.resolve()), made=now(), epochs=_live(document))
         written = opener.sealed(document.model_copy(update={"copies": (*document.copies, entry)}))
         content = written.to_bytes()
-        _new_directory(target)
-        write_durably(target / FILE, content)
-        if with_secret:
-            write_durably(target / SECRET, read_private(keyring.directory / SECRET))
-        sync_directory(target.parent)
+        with _new_directory(target):
+            write_durably(target / FILE, content)
+            if with_secret:
+                write_durably(target / SECRET, read_private(keyring.directory / SECRET))
+            sync_directory(target.parent)
         entry = entry.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
         return document.model_copy(update={"copies": (*document.copies, entry)})
 
@@ -65,9 +78,9 @@ def backup_epochs(keyring: Keyring, target: Path) -> None:
     failure = f"no backup could be made at {target}"
 
     def register(document: Document, opener: Opener) -> Document:
-        _new_directory(target)
-        live = tuple(epoch.id for epoch in document.epochs if epoch.state == "live")
-        entry = Copy(what="epochs", path=str(target.resolve()), made=now(), epochs=live)
+        with _new_directory(target):
+            pass
+        entry = Copy(what="epochs", path=str(target.resolve()), made=now(), epochs=_live(document))
         return document.model_copy(update={"copies": (*document.copies, entry)})
 
     def copy(document: Document, opener: Opener) -> Document:
@@ -123,8 +136,8 @@ def restore(
             accepted = opener.sealed(accepted)
             if source is not None and (directory / FILE).exists():
                 write_durably(directory / REPLACED, read_private(directory / FILE))
-            write_durably(directory / FILE, accepted.to_bytes())
-            opener.mark(accepted)
+            with opener.marking(accepted):
+                write_durably(directory / FILE, accepted.to_bytes())
     except OSError as error:
         raise KeyringError(f"{directory}: cannot be restored: {error.strerror}") from None
     return found

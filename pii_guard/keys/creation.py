@@ -13,7 +13,7 @@ from pii_guard.errors import KeyringError, UsageError
 from pii_guard.files import sync_directory
 from pii_guard.keys.document import Document
 from pii_guard.keys.epochs import EpochStore, Mark
-from pii_guard.keys.files import write_durably
+from pii_guard.keys.files import locked, write_durably
 from pii_guard.keys.opening import Opener, new_document
 from pii_guard.keys.providers import Home, make_root
 
@@ -61,8 +61,12 @@ def create(
             document = opener.sealed(new_document(root, parameters, id, now(), at, purpose_keys.items()))
             write_durably(temporary / ".gitignore", b"*\n")
             write_durably(temporary / FILE, document.to_bytes())
-            store.prepare(Mark.sealed(root, id, document.counter, {}))
-            temporary.rename(directory)
+            store.make()
+            with locked(store.directory / LOCK):  # two that make one directory would take each other's mark
+                if os.path.lexists(directory):
+                    raise KeyringError(f"{directory}: exists already; nothing was changed")
+                store.prepare(Mark.sealed(root, id, document.counter, {}))
+                temporary.rename(directory)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

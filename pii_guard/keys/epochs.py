@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -16,7 +16,7 @@ from pii_guard.crypto.secret import Secret
 from pii_guard.errors import KeyringError
 from pii_guard.files import sync_directory
 from pii_guard.keys.document import Document, EpochId, Hash, Time, canonical_json, parsed
-from pii_guard.keys.files import PRIVATE_DIRECTORY, check_private, read_private, write_durably
+from pii_guard.keys.files import PRIVATE_DIRECTORY, check_private, read_private, replacing_durably, write_durably
 from pii_guard.keys.roots import Part, Salt
 from pii_guard.keys.wrapping import seal, secret_from_text, secret_to_text
 
@@ -46,6 +46,10 @@ class Mark(Part):
         """What the seal has to be."""
         return seal(root, b"mark", canonical_json(self.model_dump(mode="json", exclude={"seal"})))
 
+    def to_bytes(self) -> bytes:
+        """The content of epochs.json."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
 
 class EpochStore:
     """The epochs directory of one key directory. Every method raises KeyringError that says what to do."""
@@ -53,19 +57,32 @@ class EpochStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def prepare(self, mark: Mark) -> None:
-        """Make the directory, or take one that is there, private and holds no secrets; and write its first mark."""
+    def make(self) -> None:
+        """Make the directory, or take one that is there and private."""
         try:
             if not self.directory.exists():
-                self.directory.mkdir(mode=PRIVATE_DIRECTORY)
+                with suppress(FileExistsError):  # another process was faster
+                    self.directory.mkdir(mode=PRIVATE_DIRECTORY)
                 sync_directory(self.directory.parent)
             check_private(self.directory, self.directory.stat())
-            if self.names():
-                raise KeyringError(f"{self.directory}: holds the secrets of a key directory already; name another one")
-            write_durably(self.directory / ".gitignore", b"*\n")
-            self._write(mark)
         except OSError as error:
             raise KeyringError(f"{self.directory}: cannot be created: {error.strerror}") from None
+
+    def prepare(self, mark: Mark) -> None:
+        """Write the first mark into a directory that holds no secrets."""
+        try:
+            if self.names() or self._in_use():
+                raise KeyringError(f"{self.directory}: holds the secrets of a key directory already; name another one")
+            write_durably(self.directory / ".gitignore", b"*\n")
+            write_durably(self.directory / FILE, mark.to_bytes())
+        except OSError as error:
+            raise KeyringError(f"{self.directory}: cannot be created: {error.strerror}") from None
+
+    def _in_use(self) -> bool:
+        """Whether its mark is that of a directory that was ever written to; a mark of counter 1 is what an `init` that
+        was cut off left, or of a directory without a key. Raises OSError."""
+        path = self.directory / FILE
+        return path.exists() and parsed(Mark, read_private(path), str(path), VERSION).counter > 1
 
     def names(self) -> set[str]:
         """The ids of the epochs whose secrets are there. Raises OSError."""
@@ -90,14 +107,18 @@ class EpochStore:
             raise KeyringError(f"{path}: was changed or is damaged; put it back from its copy")
         return mark
 
-    def update(self, document: Document, root: Secret) -> None:
-        """Raise the mark to a document that was just written. Raises OSError."""
+    @contextmanager
+    def raised(self, document: Document, root: Secret) -> Iterator[None]:
+        """Raise the mark to a document that is written in the block, once it is. Raises OSError before the block
+        where there is no room or no right for it: then nothing was written."""
         ended = {epoch.id: epoch.ended for epoch in document.epochs if epoch.state == "destroyed" and epoch.ended}
         known = self.mark(root, document.id).destroyed
-        self._write(Mark.sealed(root, document.id, document.counter, {**known, **ended}))
-
-    def _write(self, mark: Mark) -> None:
-        write_durably(self.directory / FILE, mark.model_dump_json(indent=2).encode() + b"\n")
+        mark = Mark.sealed(root, document.id, document.counter, {**known, **ended})
+        with replacing_durably(self.directory / FILE) as file:
+            file.write(mark.to_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+            yield
 
     def add(self, epoch: str) -> Secret:
         """A new secret, on disk before this returns. Raises OSError."""

@@ -8,11 +8,12 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pii_guard.errors import KeyringError
 from pii_guard.files import replacing
 
-__all__ = ["check_private", "locked", "read_private", "write_durably"]
+__all__ = ["check_private", "locked", "read_private", "replacing_durably", "write_durably"]
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -53,8 +54,13 @@ def write_durably(path: Path, content: bytes) -> None:
 
     One temporary name per file: call it under the lock of that file. What a crash leaves there is overwritten.
     """
-    with replacing(path, mode=PRIVATE_FILE, temporary=path.with_name(path.name + ".tmp")) as file:
+    with replacing_durably(path) as file:
         file.write(content)
+
+
+def replacing_durably(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """A private file that takes the place of `path` when the block ends well. As `write_durably`, and raises alike."""
+    return replacing(path, mode=PRIVATE_FILE, temporary=path.with_name(path.name + ".tmp"))
 
 
 def check_private(path: Path, status: os.stat_result) -> None:

@@ -38,12 +38,11 @@ def receipt_path(directory: Path, receipt: str) -> Path:
 def finished(document: Document, store: EpochStore, directory: Path) -> Document:
     """The document without doomed epochs, once their secrets are gone and the receipts written.
 
-    The same object where there are none. Raises OSError, and KeyringError if a secret cannot be removed.
+    Secrets of epochs that were destroyed before and were put back are removed again. The same object where no epoch is
+    doomed. Raises OSError, and KeyringError if a secret cannot be removed.
     """
     doomed = [epoch for epoch in document.epochs if epoch.state == "doomed"]
-    if not doomed:
-        return document
-    for epoch in doomed:
+    for epoch in (*doomed, *(epoch for epoch in document.epochs if epoch.state == "destroyed")):
         try:
             shred(store.path(epoch.id))
         except OSError as error:
@@ -51,6 +50,8 @@ def finished(document: Document, store: EpochStore, directory: Path) -> Document
                 f"{store.path(epoch.id)}: cannot be destroyed: {error.strerror}; make it removable and run any "
                 "`pii-guard keys` command that writes, which finishes the destruction"
             ) from None
+    if not doomed:
+        return document
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     copies = [_in_copy(copy, doomed) for copy in document.copies]
     (directory / RECEIPTS).mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)

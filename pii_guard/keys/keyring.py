@@ -165,19 +165,28 @@ class Keyring(Handle):
         try:
             with self._reading, locked(self.directory / LOCK):
                 self._reload()
-                self._write(finished(self._document, self._opener.store, self.directory))
+                self._finish()
                 self._write(change(self._document, self._opener))
-                self._write(finished(self._document, self._opener.store, self.directory))
+                self._finish()
         except OSError as error:
-            raise KeyringError(f"{self.directory}: {otherwise}: {error.strerror}") from None
+            raise KeyringError(f"{self.directory}: {otherwise}: {_told(error)}") from None
+
+    def _finish(self) -> None:
+        try:
+            self._write(finished(self._document, self._opener.store, self.directory))
+        except OSError as error:
+            raise KeyringError(
+                f"{self.directory}: keys are destroyed in it, and their destruction is not finished: {_told(error)}; "
+                "mend that and run `pii-guard keys destroy --finish`"
+            ) from None
 
     def _write(self, document: Document) -> None:
         if document is self._document:
             return
         document = self._opener.sealed(document)
-        write_durably(self.directory / FILE, document.to_bytes())
+        with self._opener.marking(document):
+            write_durably(self.directory / FILE, document.to_bytes())
         self._take(document)
-        self._opener.mark(document)
 
     def _take(self, document: Document) -> None:
         self._document = document
@@ -299,6 +308,10 @@ class Keyring(Handle):
                 )
             self._take(document)
             self._seen = seen
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
 
 
 def _newest(

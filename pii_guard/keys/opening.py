@@ -8,9 +8,11 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 from pii_guard.crypto.key import KEY_ID_SIZE, ColumnKey, MarkerKey, Mode
 from pii_guard.crypto.secret import Handle, Secret
+from pii_guard.errors import KeyringError
 from pii_guard.keys.document import VERSION, Document, Epoch, Keks, Record, RemoteKek
 from pii_guard.keys.epochs import EpochStore, Mark
 from pii_guard.keys.providers import unwrap_kek, wrap_kek
@@ -74,9 +76,10 @@ class Opener(Handle):
         """The document as it is to be written: with the next counter, sealed."""
         return sealed(document.model_copy(update={"counter": document.counter + 1}), self._root)
 
-    def mark(self, document: Document) -> None:
-        """Note a document that was just written in the epochs directory. Raises OSError."""
-        self.store.update(document, self._root)
+    def marking(self, document: Document) -> AbstractContextManager[None]:
+        """A block in which `document` is written, and which then notes it in the epochs directory. Raises OSError
+        before the block where that cannot be: then nothing was written."""
+        return self.store.raised(document, self._root)
 
     def _kek(self, document: Document, purpose: str | None) -> Secret | None:
         keks = document.keks
@@ -103,6 +106,11 @@ class Opener(Handle):
         wrapped = record.marker if purpose is None else record.purposes[purpose]
         key = self._epoch_key(document, record.epoch, purpose)
         return key and unwrap(key, wrapped, record.context(document.id, purpose))
+
+    def opens_epoch(self, document: Document, epoch: Epoch) -> bool:
+        """Whether its secret is the one that its keys were wrapped under. Raises KeyringError where it is missing."""
+        record = next((record for record in document.records if record.epoch == epoch.id), None)
+        return record is None or self._data_key(document, record, None) is not None
 
     def column_key(self, document: Document, record: Record, purpose: str) -> ColumnKey | None:
         """The key of a record, through the wrapping for `purpose`."""
@@ -147,6 +155,11 @@ class Opener(Handle):
         epoch = next((epoch for epoch in live if (epoch.retention, epoch.period) == (retention, period)), None)
         if epoch is None:
             document, epoch = self.with_epoch(document, retention, period, created)
+        elif not self.opens_epoch(document, epoch):
+            raise KeyringError(
+                f"{self.store.path(epoch.id)}: is not the secret of this epoch, whose keys it does not open; put it "
+                "back from its copy"
+            )
         data, key_id = Secret.random(), _new_key_id(document)
         key = ColumnKey(key_id, field, data, mode)
         bare = Record.model_construct(

@@ -393,7 +393,7 @@ def test_a_directory_replaced_while_open_is_noticed(tmp_path: Path, directory: P
     """No key is written into a directory other than the one that was opened."""
     keyring = Keyring.open(directory)
     directory.rename(tmp_path / "moved")
-    with pytest.raises(KeyringError, match="no key can be added: No such file"):
+    with pytest.raises(KeyringError, match=r"no key can be added: .*No such file"):
         keyring.encryption_key("customers.email", RETENTION, PURPOSES)
     Keyring.create(directory, epochs=tmp_path / "other-epochs")
     with pytest.raises(KeyringError, match="was replaced by another key directory"):
