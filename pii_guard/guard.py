@@ -202,8 +202,10 @@ class Guard:
 
         `actor`: who asks, by default the account of the operating system. `task`, `reason`: what is done (by default
         "reveal" or "search") and why this time, for the access record. `role`: needed where the policy has roles.
-        `rows`: how many rows may be opened in all; a role may allow fewer.
+        `rows`: how many rows may be opened in all; a role may allow fewer. UsageError for a negative number.
         """
+        if rows is not None and rows < 0:
+            raise UsageError(f"rows is how many rows may be opened, not {rows}")
         return Session(
             self.policy,
             self.keys,

@@ -233,6 +233,7 @@ def mask_batch(batch: pa.RecordBatch, columns: Sequence[EncryptedColumn], schema
 def mask_values(values: pa.Array, column: EncryptedColumn) -> pa.StringArray:
     """Opened values of a column, masked by the kind that its tag states."""
     kind = column.tag.kind if column.tag else None
-    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+    kind_of = pa.types
+    if any(is_it(values.type) for is_it in (kind_of.is_binary, kind_of.is_large_binary, kind_of.is_fixed_size_binary)):
         values = pc.if_else(values.is_valid(), BLANK, pa.scalar(None, pa.string()))
     return mask_column(values, load(kind).kind if kind in TABLE else UNKNOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -72,6 +73,8 @@ class Session:
         self._request = AccessRequest(purpose, actor, task or "reveal", reason, role)
         self._searching = replace(self._request, task=task or "search")
         self._left = row_budget(policy, role, rows)
+        self._counting = threading.Lock()
+        """Threads may share a session, and its budget."""
         self._open = False
         self._accesses = ExitStack()
         """All of them are closed, also where the record of one cannot be written."""
@@ -322,12 +325,13 @@ class Session:
     def _spend(self, rows: int) -> None:
         if self._left is None:
             return
-        if rows > self._left:
-            raise AccessRefusedError(
-                f"the row budget of the session has {self._left:,} rows left, and {rows:,} more were asked for; "
-                "they were not released"
-            )
-        self._left -= rows
+        with self._counting:
+            if rows > self._left:
+                raise AccessRefusedError(
+                    f"the row budget of the session has {self._left:,} rows left, and {rows:,} more were asked for; "
+                    "they were not released"
+                )
+            self._left -= rows
 
     @property
     def is_open(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +42,7 @@ period = "P5Y"
 [retention.short]
 period = "P1Y"
 [[fields]]
-match = ["t.name", "t.phone", "t.born", "t.raw", "t.odd"]
+match = ["t.name", "t.phone", "t.born", "t.raw", "t.code", "t.odd"]
 purposes = ["delivery"]
 retention = "contract"
 [[fields]]
@@ -66,10 +68,11 @@ TABLE = pa.table(
         "born": pa.array([datetime.date(1990, 1, 1), None, datetime.date(2000, 2, 29)]),
         "card": ["4111-1111-1111-1111"] * 3,
         "raw": pa.array([b"\x00\xff", None, b"abc"]),
+        "code": pa.array([b"\xff1", None, b"ab"], pa.binary(2)),
         "city": ["Seoul"] * 3,
     }
 )
-DELIVERY = ["name", "phone", "born", "raw"]
+DELIVERY = ["name", "phone", "born", "raw", "code"]
 
 
 @pytest.fixture
@@ -164,6 +167,29 @@ def test_the_row_budget(guard: Guard, protected: pa.Table) -> None:
         ("failed", 0),
         ("done", 1),
     ]
+
+
+def test_threads_share_a_budget(guard: Guard, protected: pa.Table) -> None:
+    """What many threads open in one session is what its budget allows, and all of it is in the records."""
+    part = protected.select(["phone"])
+    opened_rows: list[int] = []
+    with guard.reveal(purpose="delivery", rows=30) as session:
+
+        def work() -> None:
+            for _ in range(5):
+                with contextlib.suppress(AccessRefusedError):
+                    opened_rows.append(session.decrypt(part).read_all().num_rows)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sum(opened_rows) == 30
+    assert sum(record["rows"] for record in recorded(guard) if record["event"] == "closed") == 30
+    assert verify(guard.audit.path) == []
+    with pytest.raises(UsageError, match="rows is how many rows may be opened, not -1"):
+        guard.reveal(purpose="delivery", rows=-1)
 
 
 def test_roles(tmp_path: Path, protected: pa.Table) -> None:
