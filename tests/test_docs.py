@@ -12,6 +12,7 @@ import pkgutil
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,18 @@ def test_the_page_of_rules_is_what_the_command_says() -> None:
     if os.environ.get("PII_GUARD_UPDATE"):
         page.write_text(text, encoding="utf-8")
     assert page.read_text(encoding="utf-8") == text
+
+
+def test_the_table_of_rooms_is_the_order_that_is_linted() -> None:
+    """docs/ARCHITECTURE.md names every room once, from the top down, and on one line none that know each other."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = [layer.split(" | ") for layer in linter["contracts"][0]["layers"]]
+    floor = {room: number for number, layer in enumerate(layers) for room in layer}
+    table = (
+        (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("| room |")[2].partition("\n\n")[0]
+    )
+    rows = [re.findall(r"`(\w+)/?`", row.split("|")[1]) for row in table.splitlines()[2:]]
+    floors = [{floor[room] for room in row} for row in rows]
+    assert sorted(room for row in rows for room in row) == sorted(floor)
+    assert all(len(row) == 1 for row in floors)
+    assert floors == sorted(floors, key=min)
