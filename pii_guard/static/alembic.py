@@ -19,25 +19,27 @@ class Revision:
 
     id: str
     after: tuple[str, ...]
+    """Those that it follows and those that it depends on."""
     file: str
     tree: ast.Module
 
 
 def revision_of(tree: ast.Module, file: str) -> Revision | None:
-    """The revision that a module declares (`revision = ...`, `down_revision = ...`), if it is one."""
+    """The revision that a module declares (`revision`, `down_revision`, `depends_on`), if it is one."""
     stated: dict[str, tuple[str, ...]] = {}
     for node in tree.body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         for target in targets:
-            if isinstance(target, ast.Name) and target.id in ("revision", "down_revision"):
+            if isinstance(target, ast.Name) and target.id in ("revision", "down_revision", "depends_on"):
                 value = node.value  # type: ignore[attr-defined]
                 parts = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
                 stated[target.id] = tuple(text for part in parts if (text := text_of(part)) is not None)
     if "down_revision" not in stated or not stated.get("revision"):
         return None
-    return Revision(stated["revision"][0], stated["down_revision"], file, tree)
+    after = (*stated["down_revision"], *stated.get("depends_on", ()))
+    return Revision(stated["revision"][0], after, file, tree)
 
 
 def in_order(revisions: Iterable[Revision]) -> list[Revision]:

@@ -37,14 +37,43 @@ def tables_of(data: bytes, file: str) -> Iterator[tuple[str, list[Column]] | str
     models += [table for source in sources for table in _list(source.get("tables"))]
     for model in models:
         if isinstance(model, dict) and isinstance(model.get("name"), str):
-            columns = []
-            for entry in _list(model.get("columns")):
-                made = _column(entry, model["name"], file)
-                if isinstance(made, Column):
-                    columns.append(made)
-                elif made is not None:
-                    yield made
-            yield model["name"], columns
+            for table, entries in _relations(model):
+                columns = []
+                for entry in entries:
+                    made = _column(entry, table, file)
+                    if isinstance(made, Column):
+                        columns.append(made)
+                    elif made is not None:
+                        yield made
+                yield table, columns
+
+
+def _relations(model: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """The tables of a model as the database calls them (`identifier`, `alias`, `NAME_vN`), with their columns."""
+    name = _called(model, model["name"])
+    entries = _list(model.get("columns"))
+    versions = [version for version in _list(model.get("versions")) if isinstance(version, dict) and "v" in version]
+    if not versions:
+        yield name, entries
+    for version in versions:
+        own = _list(version["columns"]) if "columns" in version else [{"include": "all"}]
+        taken = [part for part in own if isinstance(part, dict) and "include" in part]
+        kept = [entry for entry in entries if any(_includes(part, entry) for part in taken)]
+        yield _called(version, f"{name}_v{version['v']}"), [*kept, *(part for part in own if part not in taken)]
+
+
+def _called(entry: dict[str, Any], name: str) -> str:
+    configured = entry.get("config")
+    alias = configured.get("alias") if isinstance(configured, dict) else None
+    stated = entry.get("identifier", alias)
+    return stated if isinstance(stated, str) and stated else name
+
+
+def _includes(part: dict[str, Any], entry: object) -> bool:
+    """Whether `include: all` or a list, less `exclude`, takes a column of the model into a version."""
+    name = entry.get("name") if isinstance(entry, dict) else None
+    wanted = part["include"]
+    return (wanted in ("all", "*") or name in _list(wanted)) and name not in _list(part.get("exclude"))
 
 
 class _Lines(yaml.SafeLoader):

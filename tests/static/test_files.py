@@ -95,6 +95,37 @@ def test_dbt(tmp_path: Path) -> None:
     assert schema.tables == frozenset(), "dbt files need not name all columns"
 
 
+VERSIONS = """\
+models:
+  - name: people
+    columns: [{name: email}, {name: phone}, {name: id}]
+    versions:
+      - v: 1
+      - v: 2
+        columns: [{include: all, exclude: [email, phone]}, {name: mail}]
+      - v: beta
+        config: {alias: people_next}
+        columns: [{include: [phone]}]
+  - name: other
+    config: {alias: others}
+    columns: [{name: a}]
+sources:
+  - name: shop
+    tables: [{name: orders, identifier: ORDERS_RAW, columns: [{name: address}]}]
+"""
+
+
+def test_dbt_names_tables_as_the_database_does(tmp_path: Path) -> None:
+    """Each version of a model with the columns that it includes; aliases and identifiers."""
+    assert columns(schema_of(tmp_path, **{"models/schema.yml": VERSIONS})) == [
+        "ORDERS_RAW.address",
+        "others.a",
+        "people_next.phone",
+        *("people_v1.email", "people_v1.id", "people_v1.phone"),
+        *("people_v2.id", "people_v2.mail"),
+    ]
+
+
 def test_a_column_is_shown_where_it_is_made(tmp_path: Path) -> None:
     """A column that a migration, a model and dbt declare is one column, with the tag of any of them."""
     schema = schema_of(

@@ -81,6 +81,31 @@ op.execute(statement)
     assert [reason for _, reason in problems] == ["the statement (CREATE TABLE) is not understood"]
 
 
+def test_branches_and_heads() -> None:
+    """Branches, a merge of two, a second head, and a base of its own that depends on a revision of another."""
+    bodies = {
+        ("a", None, None): "op.create_table('t', sa.Column('id', sa.Integer))",
+        ("b", "a", None): "op.add_column('t', sa.Column('email', sa.Text))",
+        ("c", "a", None): "op.create_table('u', sa.Column('phone', sa.Text))",
+        ("d", ("b", "c"), None): "op.drop_column('t', 'email')",
+        ("e", "c", None): "op.add_column('u', sa.Column('rrn', sa.Text))",
+        ("f", None, "d"): "op.add_column('t', sa.Column('tel', sa.Text))",
+    }
+    revisions = []
+    for number, ((id, after, depends), body) in enumerate(bodies.items()):
+        text = f"revision = {id!r}\ndown_revision = {after!r}\ndepends_on = {depends!r}\ndef upgrade():\n    {body}\n"
+        found = alembic.revision_of(ast.parse(text), f"{9 - number}.py")
+        assert found is not None
+        revisions.append(found)
+    tables = Tables()
+    for revision in alembic.in_order(revisions):
+        assert list(alembic.fold_revision(revision, tables)) == []
+    assert {name: sorted(columns) for name, columns in tables.columns.items()} == {
+        "t": ["id", "tel"],
+        "u": ["phone", "rrn"],
+    }
+
+
 def test_a_circle_of_revisions_ends() -> None:
     """Files that cannot be right are read all the same."""
     trees = [ast.parse(f"revision = {a!r}\ndown_revision = {b!r}\ndef upgrade(): pass") for a, b in ("ab", "ba")]
