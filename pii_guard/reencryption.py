@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import chain, islice
 
 import pyarrow as pa
@@ -11,22 +13,26 @@ import pyarrow.compute as pc
 
 from pii_guard.audit import AccessLog, AccessRequest
 from pii_guard.crypto.blind_index import Normaliser, index_column, labels, normaliser_of
-from pii_guard.crypto.key import ColumnKey
+from pii_guard.crypto.key import ColumnKey, Mode
+from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, token_prefix
 from pii_guard.errors import TokenError, UsageError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Tag, path_text
 from pii_guard.naming import safe_name, unique_names
 from pii_guard.planning import INDEX_SUFFIX
-from pii_guard.revealing import EncryptedColumn, encrypted_columns, field_of, refuse_stray
-from pii_guard.spans import span_key_ids
+from pii_guard.revealing import EncryptedColumn, encrypted_columns, field_of, refuse_stray, row_places
+from pii_guard.spans import move_spans, span_key_ids
 from pii_guard.tags import read_tag, write_tag
 
 __all__ = ["Moved", "reencrypt"]
 
 TASK = "reencrypt"
-INSIDE = "holds tokens inside of texts, which are not moved; reveal the table and protect it again"
-BOUND = "holds tokens that are bound to their rows, which are not moved; reveal the table and protect it again"
+MODES = Mode.RANDOMIZED, Mode.DETERMINISTIC
+BOUND = (
+    "holds tokens that are bound to their rows, and no tag says which columns name a row; put its tags back, in the "
+    "file or in pii-guard.tags.toml beside it"
+)
 
 
 @dataclass(slots=True)
@@ -39,6 +45,8 @@ class Moved:
     """Tokens that were so before."""
     plain: int = 0
     """Values that are no tokens, left as they are."""
+    unopened: int = 0
+    """What has the form of a token inside of a text and does not open: text, left as it is."""
     fields: set[str] = field(default_factory=set)
     """Logical fields with moved tokens."""
 
@@ -57,9 +65,10 @@ def reencrypt(
 
     Each old key is opened for the first of its purposes, and the access is recorded as task `reencrypt`, before the
     first batch is released. `tags`: those of a sidecar, for columns of `table` that carry none. Idempotent: tokens of
-    the newest key stay as they are. Raises UsageError where nothing is encrypted or tokens stand inside of texts,
-    KeyringError for a token of an unknown or destroyed key, TokenError for one that does not open or that stands in a
-    column that had none in its first batch and has no tag, AuditError.
+    the newest key stay as they are. Raises UsageError where nothing is encrypted, for tokens of a destroyed key and for
+    tokens that are bound to their rows by columns that nothing names, KeyringError for a token of an unknown key,
+    TokenError for one that does not open or that stands in a column that had none in its first batch and has no tag,
+    AuditError. Inside of texts, what does not open is text and stays.
     """
     first = list(islice(reader, 1))
     known = frozenset(record.key_id for record in keyring.records()).__contains__
@@ -68,6 +77,8 @@ def reencrypt(
     if not columns:
         raise UsageError("nothing in it is encrypted: there is no tag and no token")
     run = _Run(keyring, tagged, known)
+    for column in columns:
+        run.refuse_destroyed(column, column.key_ids)
     schema = run.schema_after(columns)
     ids = sorted({key_id for column in columns for key_id in column.key_ids})
     purposes = ", ".join(sorted({run.purpose(key_id) for key_id in ids}))
@@ -120,21 +131,33 @@ class _Run:
             )
         return self._targets[key_id]
 
+    def refuse_destroyed(self, column: EncryptedColumn, ids: Iterable[bytes]) -> None:
+        """Raises UsageError for a destroyed key of whole values, which nothing opens any more."""
+        for gone in filter(None, map(self.keyring.destroyed, ids)):
+            raise UsageError(
+                f"{column.shown}: holds tokens of the key {gone.key_id.hex()} of {gone.field}, which was destroyed on "
+                f"{gone.ended}: nothing opens them; set them to null, or take out their rows"
+            )
+
     def schema_after(self, columns: Sequence[EncryptedColumn]) -> pa.Schema:
-        """The schema whose tags name the newest keys."""
+        """The schema whose tags name the newest keys, and the purposes that these have."""
         fields = list(self.schema)
         for column in columns:
-            newest = {self.target(key_id).key_id for key_id in column.key_ids}
-            if column.spans and newest - set(column.key_ids):
-                raise UsageError(f"{column.shown}: {INSIDE}")
             for index in (column.index, self._index_of(column.index)):
                 tag = read_tag(fields[index]) if index >= 0 else None
-                if tag is not None and newest:
-                    fields[index] = write_tag(fields[index], replace(tag, key_id=max(newest, key=self._age).hex()))
+                key_id = self._tagged_key(tag, column)
+                if tag is not None and key_id is not None:
+                    newest = self.target(key_id).key_id
+                    has = self.keyring.record(newest).purposes
+                    purposes = tuple(purpose for purpose in tag.purposes if purpose in has)  # less those withdrawn
+                    fields[index] = write_tag(fields[index], replace(tag, key_id=newest.hex(), purposes=purposes))
         return pa.schema(fields, self.schema.metadata)
 
-    def _age(self, key_id: bytes) -> int:
-        return [record.key_id for record in self.keyring.records()].index(key_id)
+    def _tagged_key(self, tag: Tag | None, column: EncryptedColumn) -> bytes | None:
+        """The key that a tag names, or else the newest one of the first rows; None where nothing says one."""
+        stated = bytes.fromhex(tag.key_id) if tag and tag.key_id and re.fullmatch("[0-9a-f]{8}", tag.key_id) else b""
+        ages = {record.key_id: age for age, record in enumerate(self.keyring.records())}
+        return stated if stated in ages else max(column.key_ids, key=ages.__getitem__, default=None)
 
     def _index_of(self, column: int) -> int:
         """The column of the blind index of a column; -1 if there is none."""
@@ -146,19 +169,38 @@ class _Run:
         for index in set(range(len(arrays))) - {column.index for column in columns}:
             refuse_stray(arrays[index], self.schema, index, self._known)
         for column in columns:
-            if not column.spans:
+            if column.spans:
+                self._move_spans(arrays, column)
+            else:
                 self._move(arrays, column)
-            elif any(
-                self.target(key_id).key_id != key_id
-                for key_id in filter(self._known, span_key_ids(arrays[column.index]))
-            ):
-                raise UsageError(f"{column.shown}: {INSIDE}")
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _move_spans(self, arrays: list[pa.Array], column: EncryptedColumn) -> None:
+        texts = arrays[column.index]
+        for key_id, count in span_key_ids(texts).items():
+            if not self._known(key_id):
+                self.moved.unopened += count
+                continue
+            target = self.target(key_id)
+            if target.key_id == key_id:
+                self.moved.current += count
+                continue
+            texts, moved = move_spans(texts, self._opened(key_id, target), target)
+            self.moved.moved += moved
+            self.moved.unopened += count - moved
+            self.moved.fields.add(target.field)
+        arrays[column.index] = texts.cast(arrays[column.index].type)
+
+    def _opened(self, key_id: bytes, target: ColumnKey) -> ColumnKey:
+        """The old key; that it and the new one were used is told."""
+        self.used |= {key_id, target.key_id}
+        return self.keyring.decryption_key(key_id, self.purpose(key_id))
 
     def _move(self, arrays: list[pa.Array], column: EncryptedColumn) -> None:
         values, text = arrays[column.index], arrays[column.index].cast(pa.large_string())
         tag = read_tag(self.schema.field(column.index)) or Tag()
         found = key_ids(text)
+        self.refuse_destroyed(column, found)
         empty = pc.sum(pc.equal(text, "")).as_py() or 0  # as CSV writes nulls
         self.moved.plain += len(text) - text.null_count - empty - int(find_tokens(text).true_count)
         for key_id, count in found.items():
@@ -166,14 +208,16 @@ class _Run:
             if target.key_id == key_id:
                 self.moved.current += count
                 continue
-            if pc.any(pc.starts_with(text, token_prefix(key_id, old.mode, bound=True))).as_py():
+            bound = pc.starts_with(text, token_prefix(key_id, old.mode, bound=True))
+            rows = self._row_keys(arrays, column, old.field)
+            if rows is None and pc.any(bound).as_py():
                 raise UsageError(f"{column.shown}: {BOUND}")
-            self.used |= {key_id, target.key_id}
-            own = _always(self.keyring.decryption_key(key_id, self.purpose(key_id)))
-            mine = pc.starts_with(text, token_prefix(key_id, old.mode)).fill_null(False)
+            mine = reduce(pc.or_, (pc.starts_with(text, token_prefix(key_id, mode)) for mode in MODES), bound)
+            mine = mine.fill_null(False)  # all that name the key: of another mode than it has, they do not open
+            own = _always(self._opened(key_id, target))
             tokens = pc.if_else(mine, text, pa.scalar(None, text.type))
-            plain = decrypt_column(tokens, own, column.type, old.field)
-            text = pc.if_else(mine, encrypt_column(plain, target).cast(text.type), text)
+            plain = decrypt_column(tokens, own, column.type, old.field, row_keys=rows)
+            text = pc.if_else(mine, encrypt_column(plain, target, rows).cast(text.type), text)
             index = self._index_of(column.index)
             if index >= 0:
                 for form in self._forms(arrays[index], key_id, tag):
@@ -182,6 +226,11 @@ class _Run:
             self.moved.moved += count
             self.moved.fields.add(old.field)
         arrays[column.index] = text.cast(values.type)
+
+    def _row_keys(self, arrays: Sequence[pa.Array], column: EncryptedColumn, field: str) -> pa.LargeBinaryArray | None:
+        """What the tokens of a column are bound to, as its tag says; None where they are bound to nothing."""
+        places = row_places(column, self.schema)
+        return row_keys([arrays[place] for place in places], field) if places else None
 
     def _forms(self, indexes: pa.Array, key_id: bytes, tag: Tag) -> list[tuple[Normaliser, int]]:
         """How the values of an old key are indexed: as the tag says, else as the indexes themselves do."""

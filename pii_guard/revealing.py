@@ -33,6 +33,7 @@ __all__ = [
     "masked_schema",
     "refuse_stray",
     "reveal_batches",
+    "row_places",
 ]
 
 UNKNOWN = Kind("", "", keep=(0, 0))
@@ -140,7 +141,7 @@ def reveal_batches(
     null; inside of a text it stays. `failed` hears of their number. An empty text in an encrypted column is a null, as
     CSV writes it. `known`: as for `encrypted_columns`. `closed`: columns, by position, that stay encrypted.
     """
-    fields, bound = list(schema), {column.index: _row_key(column, schema) for column, _ in columns}
+    fields, bound = list(schema), {column.index: row_places(column, schema) for column, _ in columns}
     for column, _ in columns:
         tag = read_tag(schema.field(column.index))
         plain = without_tag(fields[column.index]).with_type(column.type)
@@ -172,8 +173,11 @@ def refuse_stray(values: pa.Array, schema: pa.Schema, index: int, known: Callabl
         raise TokenError(shown, stray.tolist(), "are tokens in a column that had none in its first rows")
 
 
-def _row_key(column: EncryptedColumn, schema: pa.Schema) -> tuple[int, ...]:
-    """The places of the columns that name the rows which the tokens of a column are bound to."""
+def row_places(column: EncryptedColumn, schema: pa.Schema) -> tuple[int, ...]:
+    """The places of the columns that name the rows which the tokens of a column are bound to; none where they are not.
+
+    Raises UsageError where such a column is not there, or cannot name rows.
+    """
     for number, name in enumerate(column.bind_row, 1):
         place = schema.get_field_index(name)  # -1 for a name that occurs twice, too
         if place < 0 or not names_rows(schema.field(place).type):

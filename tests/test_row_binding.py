@@ -156,6 +156,22 @@ def test_a_search_opens_what_it_finds(tmp_path: Path) -> None:
             session.search(swapped(table, 3, 5), "phone", "010-1234-0003", masked=False).read_all()
 
 
+def test_bound_tokens_move_with_their_rows(tmp_path: Path) -> None:
+    """To the newest key, bound as before: swapped ones do not open, neither before nor after."""
+    guard = guard_of(tmp_path)
+    table = protected(guard)
+    rotate(guard.keys, Selection(field="customers.phone"))
+    moved, done = reencrypt(table.to_reader(), guard.keys, guard.audit, actor="me")
+    after = moved.read_all()
+    assert done.moved == len(table) - table["phone"].null_count
+    assert after["phone"].to_pylist() != table["phone"].to_pylist()
+    assert opened(guard, after, purpose="delivery").equals(opened(guard, table, purpose="delivery"))
+    with pytest.raises(TokenError):
+        opened(guard, swapped(after, 3, 5), purpose="delivery")
+    with pytest.raises(TokenError):
+        reencrypt(swapped(table, 3, 5).to_reader(), guard.keys, guard.audit, actor="me")[0].read_all()
+
+
 def test_single_values_and_older_keys_are_refused(tmp_path: Path) -> None:
     """A token alone has no row; tokens are not moved to a newer key without their rows."""
     guard = guard_by(tmp_path)
@@ -164,9 +180,10 @@ def test_single_values_and_older_keys_are_refused(tmp_path: Path) -> None:
         session.value(table["phone"][1].as_py(), "customers.phone")
     rotate(guard.keys, Selection(field="customers.phone"))
     untagged = pa.table({"id": table["id"], "phone": table["phone"]})
-    for data in (table, untagged):
-        with pytest.raises(UsageError, match="bound to their rows, which are not moved"):
-            reencrypt(data.to_reader(), guard.keys, guard.audit, actor="me")[0].read_all()
+    with pytest.raises(UsageError, match="bound to their rows, and no tag says which columns name a row"):
+        reencrypt(untagged.to_reader(), guard.keys, guard.audit, actor="me")[0].read_all()
+    with pytest.raises(UsageError, match="bound to their rows by the column id, which is not here once"):
+        reencrypt(table.select(["phone"]).to_reader(), guard.keys, guard.audit, actor="me")[0].read_all()
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ def command(
     announce(f"{target}: moved {done.moved:,} tokens{where}; {done.current:,} were under their newest key already")
     if done.plain:
         say(f"{done.plain:,} values of encrypted columns are no tokens and stayed as they are; run `pii-guard protect`")
+    if done.unopened:
+        say(f"{done.unopened:,} tokens inside of texts do not open, so they are text and stayed as they are")
     if carried and not format.load().capabilities.metadata:
         save_sidecar(sidecar_path(place_of(target)), carried)
         announce(f"wrote the tags, which {format.id} cannot hold, to {sidecar_path(place_of(target))}")
