@@ -12,7 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 from cli_runner import Result, run
-from opening import opened
+from guards import opened
 
 from pii_guard import Guard
 from pii_guard.audit import AccessLog

@@ -158,7 +158,7 @@ def test_a_search_opens_what_it_finds(tmp_path: Path) -> None:
 
 def test_bound_tokens_move_with_their_rows(tmp_path: Path) -> None:
     """To the newest key, bound as before: swapped ones do not open, neither before nor after."""
-    guard = guard_of(tmp_path)
+    guard = guard_by(tmp_path)
     table = protected(guard)
     rotate(guard.keys, Selection(field="customers.phone"))
     moved, done = reencrypt(table.to_reader(), guard.keys, guard.audit, actor="me")

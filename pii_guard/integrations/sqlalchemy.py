@@ -12,32 +12,39 @@
 
 What is written is encrypted as the rule of the policy for the logical field says. What is read is `Sealed` outside of
 `reading`, so that nothing is opened without a purpose and an access record; a sealed value that is written back stays
-the token that it is.
+the token that it is. SQLAlchemy's own log shows rows as they are read with `echo="debug"`: leave that off.
+
+In Alembic, `context.configure(render_item=render_item)` writes the columns into migrations as the text that they are.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Dialect, Text, event, inspect, or_
+from sqlalchemy import ColumnElement, Dialect, Engine, String, Text, event, inspect, or_
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
 
 from pii_guard.crypto.blind_index import Normaliser, index_column, normaliser_of
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.token import encrypt_column, find_tokens
-from pii_guard.errors import TokenError, UsageError
+from pii_guard.errors import PiiGuardError, TokenError, UsageError
 from pii_guard.guard import Guard
 from pii_guard.session import Session
 
-__all__ = ["BlindIndex", "Encrypted", "Sealed", "keep_index", "reading"]
+__all__ = ["BlindIndex", "Encrypted", "Sealed", "keep_index", "reading", "render_item"]
 
+INDEX_WIDTH = 20
+"""Characters of an index: 12, and at most 7 more (docs/FORMAT.md, Blind index)."""
 FRESH = 10.0
 """Seconds for which a key is used again without a look at the key directory: so soon a rotation reaches a process."""
 _READING: ContextVar[tuple[Session, bool] | None] = ContextVar("pii_guard_reading", default=None)
@@ -95,6 +102,23 @@ class _Keyed:
         return self._key
 
 
+def _unwrapped(bind: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Errors as they are: SQLAlchemy would wrap them in one that quotes all values of the row in the clear."""
+
+    @functools.wraps(bind)
+    def bound(*arguments: Any) -> str | None:
+        try:
+            return bind(*arguments)
+        except PiiGuardError as error:
+            kind = type(error)
+            bare = type(kind.__name__, (kind, DontWrapMixin), {"__module__": kind.__module__})
+            raised = bare.__new__(bare, *error.args)
+            raised.__dict__.update(error.__dict__)
+        raise raised
+
+    return bound
+
+
 class Encrypted(TypeDecorator[Any]):
     """Text that is stored as tokens of the logical field `name` (`TABLE.PATH`).
 
@@ -103,12 +127,12 @@ class Encrypted(TypeDecorator[Any]):
     """
 
     impl = Text
-    cache_ok = False
+    cache_ok = True  # by the arguments, which are attributes of these names, and none of them keyword-only
 
-    def __init__(self, guard: Guard, name: str, *, accept_plain: bool = False) -> None:
+    def __init__(self, guard: Guard, name: str, accept_plain: bool = False) -> None:
         super().__init__()
         self._keyed = _Keyed(guard, name)
-        self._accept_plain = accept_plain
+        self.guard, self.name, self.accept_plain = guard, name, accept_plain
         self._plain_values = [0]  # one count, whichever copies of the type SQLAlchemy makes
 
     @property
@@ -116,6 +140,7 @@ class Encrypted(TypeDecorator[Any]):
         """Plain values that were read so far."""
         return self._plain_values[0]
 
+    @_unwrapped
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         if value is None:
             return None
@@ -132,7 +157,7 @@ class Encrypted(TypeDecorator[Any]):
         if value is None:
             return None
         if not find_tokens(pa.array([value]))[0].as_py():
-            if not self._accept_plain:
+            if not self.accept_plain:
                 raise TokenError(self._keyed.name, [0], "is in the clear")
             self._plain_values[0] += 1
             return value
@@ -146,6 +171,8 @@ class Encrypted(TypeDecorator[Any]):
         def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> ColumnElement[Any]:
             if getattr(op, "__name__", "") in ("is_", "is_not", "isnot") or all(value is None for value in other):
                 return super().operate(op, *other, **options)
+            if all(isinstance(value, ColumnElement) and hash(value) == hash(self.expr) for value in other):
+                return super().operate(op, *other, **options)  # the same column, as where it is the key of a dictionary
             raise UsageError("tokens are not compared; search the blind index of the column, which finds candidates")
 
 
@@ -157,19 +184,20 @@ class BlindIndex(TypeDecorator[Any]):
     With `accept_plain`, rows without an index, not migrated yet, are found too.
     """
 
-    impl = Text
-    cache_ok = False
+    impl = String
+    cache_ok = True  # as above
 
-    def __init__(self, guard: Guard, name: str, *, accept_plain: bool = False) -> None:
-        super().__init__()
+    def __init__(self, guard: Guard, name: str, accept_plain: bool = False) -> None:
+        super().__init__(INDEX_WIDTH)  # MySQL keys no text without a length
         self._keyed = _Keyed(guard, name)
-        self._accept_plain = accept_plain
+        self.guard, self.name, self.accept_plain = guard, name, accept_plain
         bits = self._keyed.rule.index
         if isinstance(bits, bool) or not isinstance(bits, int):
             raise UsageError(f"{name}: a column that grows needs the bits of its index stated: index = 12 in its rule")
         self._bits: int = bits
         self._form: tuple[Normaliser, int] = (normaliser_of(self._keyed.kind), bits)
 
+    @_unwrapped
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         if value is None or isinstance(value, _Index):
             return value
@@ -192,7 +220,7 @@ class BlindIndex(TypeDecorator[Any]):
         plain = [value for value in values if not isinstance(value, _Index)]
         wanted += [_Index(index) for value in plain for index in session.indexes(value, name, self._form)]
         found = column.in_(wanted)
-        return or_(found, column.is_(None)) if self._accept_plain else found
+        return or_(found, column.is_(None)) if self.accept_plain else found
 
     class comparator_factory(TypeDecorator.Comparator[Any]):  # noqa: N801 - the name that SQLAlchemy looks for
         def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> ColumnElement[Any]:
@@ -216,12 +244,21 @@ class _Index(str):
     __slots__ = ()
 
 
+_INDEXED: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
+"""Table -> its encrypted columns and their indexes, by key."""
+
+
 def keep_index(value: InstrumentedAttribute[Any], index: InstrumentedAttribute[Any]) -> None:
-    """Set the attribute `index` of a mapped class whenever `value` is set.
+    """Set the attribute `index` of a mapped class whenever `value` is set; and in INSERT and UPDATE statements, which
+    set no attributes (`insert(Customer)` with a list of rows, `update(Customer).values(...)`, those of tables too).
 
     A sealed value can be put back into the row that it was read from; into another one it is refused (UsageError), as
-    nobody knows its index.
+    nobody knows its index. So are statements with several rows in `values`: give the rows to `execute`.
     """
+    column, other = value.property.columns[0], index.property.columns[0]
+    _INDEXED.setdefault(column.table, {})[column.key] = other.key
+    if not event.contains(Engine, "before_execute", _indexed):
+        event.listen(Engine, "before_execute", _indexed, retval=True)
 
     def changed(target: Any, new: Any, old: Any, initiator: Any) -> None:
         if not isinstance(new, Sealed):
@@ -234,3 +271,27 @@ def keep_index(value: InstrumentedAttribute[Any], index: InstrumentedAttribute[A
             setattr(target, index.key, before[index.key])
 
     event.listen(value, "set", changed, propagate=True)
+
+
+def _indexed(
+    connection: Any, statement: Any, many: Any, one: Any, options: Any
+) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
+    """The statement and its parameters, with the index of each value that it sets."""
+    if not (getattr(statement, "is_insert", False) or getattr(statement, "is_update", False)):
+        return statement, many, one
+    for value, index in _INDEXED.get(statement.table, {}).items():
+        many = [{**row, index: row[value]} if value in row and index not in row else row for row in many]
+        one = {**one, index: one[value]} if value in one and index not in one else one
+        stated = {} if many or one else statement.compile(dialect=connection.dialect).params
+        if value in stated and index not in stated:
+            statement = statement.values({index: stated[value]})
+        elif f"{value}_m0" in stated and f"{index}_m0" not in stated:
+            raise UsageError(f"{statement.table.name}.{value}: give the rows to execute, which then makes its index")
+    return statement, many, one
+
+
+def render_item(kind: str, item: object, context: object) -> str | bool:
+    """For `render_item` of Alembic: the column types of this module as the types that the database has."""
+    if kind == "type" and isinstance(item, BlindIndex):
+        return f"sa.String(length={INDEX_WIDTH})"
+    return "sa.Text()" if kind == "type" and isinstance(item, Encrypted) else False

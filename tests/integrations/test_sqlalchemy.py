@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from guards import guard_of, recorded
+from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
+from sqlalchemy.schema import CreateTable
 
 from pii_guard import Guard
+from pii_guard.crypto.blind_index import Normaliser, index_column
+from pii_guard.crypto.key import ColumnKey
+from pii_guard.crypto.secret import Secret
 from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError
-from pii_guard.integrations.sqlalchemy import BlindIndex, Encrypted, Sealed, keep_index, reading
+from pii_guard.integrations.sqlalchemy import BlindIndex, Encrypted, Sealed, keep_index, reading, render_item
 
 POLICY = """
 version = 1
@@ -219,3 +225,75 @@ def test_a_token_that_does_not_open_is_counted(engine: sa.Engine, customer: Any,
             opening.value(token, "customers.phone")
     closed = recorded(guard)[-1]
     assert (closed["rows"], closed["failures"], closed["outcome"]) == (1, 1, "done")
+
+
+def find(engine: sa.Engine, customer: Any, guard: Guard, phone: str) -> list[str]:
+    """The phones of the rows that the index finds for a phone."""
+    opening = guard.reveal(purpose="delivery")
+    with opening as session, reading(session, masked=False), Session(engine) as database:
+        found = database.scalars(sa.select(customer).where(customer.phone_index == phone)).all()
+        return [each.phone for each in found if each.phone == phone]
+
+
+def test_statements_keep_the_index_too(engine: sa.Engine, customer: Any, guard: Guard) -> None:
+    """Rows that INSERT and UPDATE statements write without an object are found like others, by the ORM and by Core."""
+    table = customer.__table__
+    new = [f"010-9999-000{number}" for number in range(6)]
+    with Session(engine) as session:
+        session.execute(sa.insert(customer), [{"phone": new[0]}, {"phone": new[1]}])
+        session.execute(sa.insert(customer).values(phone=new[2]))
+        session.execute(sa.update(customer).where(customer.id == 1).values(phone=new[3], name="김"))
+        session.execute(sa.update(customer).where(customer.id == 2).values(name="김"))
+        session.commit()
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"phone": new[4], "name": None}])
+        connection.execute(sa.update(table).where(table.c.id == sa.bindparam("own")), [{"own": 3, "phone": new[5]}])
+        with pytest.raises(UsageError, match=r"customers\.phone: give the rows to execute"):
+            connection.execute(sa.insert(table).values([{"phone": new[0]}, {"phone": new[1]}]))
+    for phone in (*new, PHONES[1]):
+        assert find(engine, customer, guard, phone) == [phone]
+    for phone in (PHONES[0], PHONES[2]):
+        assert find(engine, customer, guard, phone) == []
+
+
+def test_errors_quote_no_other_value_of_the_row(engine: sa.Engine, customer: Any) -> None:
+    """What a type refuses is told as it is: SQLAlchemy would quote the parameters of the statement, in the clear."""
+    with Session(engine) as session:
+        session.add(customer(phone=PHONES[0], name=7))
+        with pytest.raises(UsageError, match=r"^customers\.name: is a column of text; int is not stored in it$"):
+            session.commit()
+
+
+def test_statements_are_cached_by_their_column(engine: sa.Engine, customer: Any, guard: Guard) -> None:
+    """Types of other fields or guards are other keys of SQLAlchemy's cache of compiled statements."""
+    keys = [
+        kind._static_cache_key
+        for kind in (
+            Encrypted(guard, "customers.phone"),
+            Encrypted(guard, "customers.name"),
+            Encrypted(guard, "customers.name", accept_plain=True),
+            BlindIndex(guard, "customers.phone"),
+        )
+    ]
+    assert len({*keys}) == 4
+    assert Encrypted(guard, "customers.phone")._static_cache_key == keys[0]
+    read_some = sa.select(customer.phone, customer.name).where(customer.id == 8)
+    with guard.reveal(purpose="delivery") as opening, reading(opening, masked=False), engine.connect() as connection:
+        for _ in range(2):
+            assert connection.execute(read_some).all() == [(PHONES[7], "홍길동")]
+
+
+def test_migrations_state_the_types_of_the_database(customer: Any) -> None:
+    """Alembic writes what a database has, not a type that needs keys; an index has a width, as MySQL wants of keys."""
+    columns = customer.__table__.c
+    rendered = [render_item("type", columns[name].type, None) for name in ("phone", "phone_index", "id")]
+    assert rendered == ["sa.Text()", "sa.String(length=20)", False]
+    ddl = str(CreateTable(customer.__table__).compile(dialect=mysql.dialect()))
+    assert "phone_index VARCHAR(20)" in ddl
+    assert max(len(index) for index in (index_of(bits) for bits in (1, 12, 32))) == 19
+
+
+def index_of(bits: int) -> str:
+    key = ColumnKey(bytes(4), "f", Secret(bytes(32)))
+    index: str = index_column(pa.array(["value"]), key, Normaliser.TEXT, bits)[0].as_py()
+    return index
