@@ -18,8 +18,10 @@ __all__ = [
     "Matrix",
     "assemble",
     "by_length",
+    "consecutive",
     "from_buffers",
     "mask",
+    "not_null",
     "place",
     "to_binary",
     "to_buffers",
@@ -57,11 +59,12 @@ def by_length(values: pa.LargeBinaryArray, rows: Index | None = None) -> Iterato
     """The values at `rows` (default: all that are not null) by length: (rows of one length, ascending, their bytes)."""
     offsets, data = to_buffers(values)
     if rows is None:
-        rows = np.flatnonzero(valid(values)) if values.null_count else np.arange(len(values))
+        rows = not_null(values)
     if not len(rows):
         return
-    starts = offsets[rows]
-    sizes = offsets[rows + 1] - starts
+    starts, sizes = offsets[:-1], np.diff(offsets)
+    if len(rows) < len(values):
+        starts, sizes = starts[rows], sizes[rows]
     if (sizes == sizes[0]).all():
         yield rows, _gathered(data, starts, int(sizes[0]))
         return
@@ -91,7 +94,11 @@ def assemble(parts: Sequence[tuple[Index, Matrix]], length: int) -> pa.LargeBina
         return from_buffers(offsets, np.ascontiguousarray(parts[0][1]).reshape(-1))
     out = np.empty(int(offsets[-1]), np.uint8)
     for rows, matrix in parts:
-        if matrix.size:
+        if not matrix.size:
+            continue
+        if consecutive(rows):
+            out[offsets[rows[0]] : offsets[rows[-1] + 1]].reshape(matrix.shape)[:] = matrix
+        else:
             width = matrix.shape[1]
             np.ndarray((len(out) - width + 1,), f"V{width}", out, 0, (1,))[offsets[rows]] = whole(matrix)
     bitmap = None if filled.all() else pa.py_buffer(np.packbits(filled, bitorder="little").data)
@@ -112,7 +119,17 @@ def mask(flags: pa.Array) -> Mask:
 
 def valid(values: pa.Array) -> Mask:
     """Which values are not null."""
-    return mask(values.is_valid())
+    return mask(values.is_valid()) if values.null_count else np.ones(len(values), np.bool_)
+
+
+def not_null(values: pa.Array) -> Index:
+    """The rows of the values that are not null."""
+    return np.flatnonzero(valid(values)) if values.null_count else np.arange(len(values))
+
+
+def consecutive(rows: Index) -> bool:
+    """Whether ascending rows are one behind the other."""
+    return len(rows) > 0 and int(rows[-1]) - int(rows[0]) == len(rows) - 1
 
 
 def place(values: pa.LargeBinaryArray, rows: NDArray[np.int64], length: int) -> pa.LargeBinaryArray:

@@ -18,7 +18,17 @@ import pyarrow.compute as pc
 import pybase64
 from numpy.typing import NDArray
 
-from pii_guard.crypto.buffers import Index, Mask, Matrix, by_length, from_buffers, mask, to_buffers, valid, whole
+from pii_guard.crypto.buffers import (
+    Index,
+    Mask,
+    Matrix,
+    by_length,
+    from_buffers,
+    mask,
+    not_null,
+    to_buffers,
+    whole,
+)
 from pii_guard.crypto.key import Mode
 from pii_guard.crypto.siv import TAG_SIZE
 
@@ -149,11 +159,13 @@ def pad(values: pa.LargeBinaryArray, suite: Suite) -> Iterator[tuple[Index, Matr
 
     (rows of one bucket, ascending, their bytes) for each bucket that occurs.
     """
-    offsets, _ = to_buffers(values)
-    rows = np.flatnonzero(valid(values))
-    widths = padded_size(offsets[rows + 1] - offsets[rows]) if len(rows) else np.zeros(0, np.int64)
-    for width in [int(widths[0])] if uniform(widths) else np.unique(widths).tolist():
-        mine = rows[widths == width]
+    rows, sizes = not_null(values), np.diff(to_buffers(values)[0])
+    if values.null_count:
+        sizes = sizes[rows]
+    widths = np.repeat(padded_size(sizes[:1]), len(sizes)) if uniform(sizes) else padded_size(sizes)
+    alone = uniform(widths)
+    for width in [int(widths[0])] if alone else np.unique(widths).tolist():
+        mine = rows if alone else rows[widths == width]
         padded = np.zeros((len(mine), suite.nonce_size + width), np.uint8)
         if suite.nonce_size:
             drawn = np.frombuffer(os.urandom(len(mine) * suite.nonce_size), np.uint8)

@@ -33,14 +33,29 @@ Blocks: TypeAlias = NDArray[np.uint64]
 BLOCK = 16
 CHUNK = 8_192
 """Strings at a time, so that their blocks stay in the cache."""
+TILE = 64
+"""Blocks that a constant is laid out for, since NumPy adds one of 16 bytes ten times slower. Working memory has a
+multiple of so many rows; what stands in those behind the last string is worked on and never looked at."""
 _TOP = 1 << 127
+_LAST_BYTE = BLOCK - 1
 
 
-def _tiled(block: bytes, rows: int) -> Blocks:
-    return np.frombuffer(block * rows, np.uint64).reshape(rows, 2)
+def _tile(block: bytes) -> NDArray[np.uint64]:
+    """(2 * TILE,): for the blocks of `_lines`."""
+    return np.frombuffer(block * TILE, np.uint64)
 
 
-_START = _tiled(bytes.fromhex("ffffffffffffffff7fffffff7fffffff"), CHUNK)
+def _lines(blocks: Blocks) -> NDArray[np.uint64]:
+    """Blocks that stand one behind the other, TILE in a row."""
+    return blocks.reshape(-1, 2 * TILE)
+
+
+def _working(rows: int) -> int:
+    """How many rows working memory has for so many strings."""
+    return -(-rows // TILE) * TILE
+
+
+_START = _tile(bytes.fromhex("ffffffffffffffff7fffffff7fffffff"))
 """RFC 5297, 2.6: the counter starts at the tag without two of its bits. So its last 32 bits never carry."""
 
 
@@ -96,6 +111,12 @@ class _Shape:
         for block, column in zip(blocks, self.columns(strings), strict=True):
             np.ndarray(column.shape, column.dtype, block, 0, (BLOCK,))[:] = column
 
+    def clear_behind(self, blocks: NDArray[np.uint64]) -> None:
+        """Make zeros of what stands behind the last byte of each string."""
+        if self.last < BLOCK:
+            last = _lines(blocks[-1])
+            np.bitwise_and(last, _tile(b"\xff" * self.last + bytes(BLOCK - self.last)), out=last)
+
     def load_behind(self, blocks: NDArray[np.uint64], head: int, strings: Matrix) -> None:
         """Fill `blocks` with those of strings that follow `head` bytes; these, and zeros at the end, are there."""
         for number, block in enumerate(blocks):
@@ -115,32 +136,34 @@ class _Scratch:
     """Working memory for the blocks of `rows` strings, reused from chunk to chunk: fresh pages cost more than AES."""
 
     def __init__(self, shape: _Shape, rows: int) -> None:
-        self._blocks = np.empty((shape.count, rows, 2), np.uint64)
-        self._state = np.empty((rows + 1, 2), np.uint64)
-        self._counters = np.empty((shape.count * rows + 1, 2), np.uint64)
+        self._blocks = np.empty((shape.count, _working(rows), 2), np.uint64)
+        self._state = np.empty((_working(rows) + 1, 2), np.uint64)
+        self._counters = np.empty((shape.count * _working(rows) + 1, 2), np.uint64)
 
     def blocks(self, rows: int) -> NDArray[np.uint64]:
-        return self._blocks[:, :rows]
+        """Those of `rows` strings, and of the rows behind them."""
+        return self._blocks[:, : _working(rows)]
 
     def state(self, rows: int) -> Blocks:
-        """One block more than `rows`, see `_Ecb`."""
+        """One block more than `rows`, which are working rows; see `_Ecb`."""
         return self._state[: rows + 1]
 
     def counters(self, rows: int) -> Blocks:
-        """One block more than those of `rows` strings."""
+        """One block more than those of `rows`, which are working rows."""
         return self._counters[: len(self._blocks) * rows + 1]
 
 
 class _Constants:
-    """What is added to the blocks of every string, tiled, since NumPy adds a constant of 16 bytes ten times slower."""
+    """What is added to the blocks of every string."""
 
-    def __init__(self, constants: Sequence[int], rows: int) -> None:
-        self._tiles = [_tiled(constant.to_bytes(BLOCK, "big"), rows) if constant else None for constant in constants]
+    def __init__(self, constants: Sequence[int]) -> None:
+        self._tiles = [_tile(constant.to_bytes(BLOCK, "big")) if constant else None for constant in constants]
 
     def add(self, number: int, blocks: Blocks) -> None:
         tile = self._tiles[number]
         if tile is not None:
-            np.bitwise_xor(blocks, tile[: len(blocks)], out=blocks)
+            lines = _lines(blocks)
+            np.bitwise_xor(lines, tile, out=lines)
 
 
 class Cmac:
@@ -170,14 +193,15 @@ class Cmac:
         """(n, 16): the CMAC of `prefix` and each string."""
         head, (count, width) = len(self._rest), strings.shape
         shape, step = _Shape(head + width), min(count, CHUNK)
-        constants, scratch = _Constants(self.constants(shape, self._state), step), _Scratch(shape, step)
-        macs, blocks = np.empty((count, 2), np.uint64), scratch.blocks(step)
-        blocks[[0, -1]] = 0
-        blocks[0].view(np.uint8)[:, :head] = np.frombuffer(self._rest, np.uint8)
+        start = self._state ^ int.from_bytes(self._rest + bytes(BLOCK - head), "big")
+        constants, scratch = _Constants(self.constants(shape, start)), _Scratch(shape, step)
+        macs = np.empty((count, 2), np.uint64)
+        scratch.blocks(step)[[0, -1]] = 0
         for first in range(0, count, CHUNK):
             part = strings[first : first + CHUNK]
-            shape.load_behind(blocks[:, : len(part)], head, part)
-            macs[first : first + len(part)] = self.run(blocks[:, : len(part)], constants, scratch)
+            blocks = scratch.blocks(len(part))
+            shape.load_behind(blocks, head, part)
+            macs[first : first + len(part)] = self.run(blocks, constants, scratch)[: len(part)]
         return macs.view(np.uint8)
 
     def constants(self, shape: _Shape, start: int = 0, *, end: int = 0) -> list[int]:
@@ -221,26 +245,26 @@ class Siv:
         for item in associated:
             self._s2v = _double(self._s2v) ^ self._mac.one(item)
 
-    def _constants(self, shape: _Shape, rows: int, own: Matrix | None = None) -> _Constants:
-        if own is not None:  # RFC 5297, 2.4: the item's own CMAC is added after this doubling, by `_add_own`
-            return _Constants(self._mac.constants(shape, end=_double(self._s2v)), rows)
+    def _constants(self, shape: _Shape, own: Matrix | None = None) -> _Constants:
+        if own is not None:  # RFC 5297, 2.4: the item's own CMAC is added after this doubling, by `_s2v_of`
+            return _Constants(self._mac.constants(shape, end=_double(self._s2v)))
         if shape.length >= BLOCK:
-            return _Constants(self._mac.constants(shape, end=self._s2v), rows)
+            return _Constants(self._mac.constants(shape, end=self._s2v))
         # RFC 5297, 2.4: a short string is padded and becomes one whole block
         padding = _padded(bytes(shape.length))
-        return _Constants([_double(self._s2v) ^ padding ^ self._mac.constants(_Shape(BLOCK))[0]], rows)
+        return _Constants([_double(self._s2v) ^ padding ^ self._mac.constants(_Shape(BLOCK))[0]])
 
     def encrypt(self, strings: Matrix, out: Matrix, own: Matrix | None = None) -> None:
         """Fill `out` (n, 16 + length) with the tag and the ciphertext of each string."""
         count, length = strings.shape
         shape, step = _Shape(length), min(count, CHUNK)
-        constants, scratch = self._constants(shape, step, own), _Scratch(shape, step)
+        constants, scratch = self._constants(shape, own), _Scratch(shape, step)
         for first in range(0, count, CHUNK):
             part, sealed = strings[first : first + CHUNK], out[first : first + CHUNK]
             blocks = scratch.blocks(len(part))
             shape.load(blocks, part)
             tags = self._s2v_of(blocks, shape, constants, scratch, None if own is None else own[first : first + CHUNK])
-            _Shape(BLOCK).store(tags[None], sealed[:, :BLOCK])
+            _Shape(BLOCK).store(tags[None, : len(part)], sealed[:, :BLOCK])
             self._xor_stream(tags, blocks, scratch)
             shape.store(blocks, sealed[:, BLOCK:])
 
@@ -248,24 +272,23 @@ class Siv:
         """(n, length) strings and which of them verify; those that do not are zeros. `sealed`: as `encrypt` gives."""
         count, length = len(sealed), sealed.shape[1] - BLOCK
         shape, step = _Shape(length), min(count, CHUNK)
-        constants, scratch = self._constants(shape, step, own), _Scratch(shape, step)
-        tags = np.empty((1, step, 2), np.uint64)
+        constants, scratch = self._constants(shape, own), _Scratch(shape, step)
+        tags = np.empty((1, _working(step), 2), np.uint64)
         out, right = np.empty((count, length), np.uint8), np.empty(count, np.bool_)
         for first in range(0, count, CHUNK):
             part = sealed[first : first + CHUNK]
-            blocks, given = scratch.blocks(len(part)), tags[:, : len(part)]
+            blocks = scratch.blocks(len(part))
+            given = tags[:, : blocks.shape[1]]
             _Shape(BLOCK).load(given, part[:, :BLOCK])
             shape.load(blocks, part[:, BLOCK:])
             self._xor_stream(given[0], blocks, scratch)
-            if shape.last < BLOCK:  # what the stream left behind the end
-                width = BLOCK - shape.last
-                np.ndarray((len(part),), f"V{width}", blocks[-1], shape.last, (BLOCK,))[:] = bytes(width)
+            shape.clear_behind(blocks)  # what the stream left there
             mine = None if own is None else own[first : first + CHUNK]
             made = self._s2v_of(blocks, shape, constants, scratch, mine)
-            difference = np.bitwise_xor(made, given[0], out=given[0])
+            difference = np.bitwise_xor(made, given[0], out=given[0])[: len(part)]
             verified = (difference[:, 0] | difference[:, 1]) == 0
             if not verified.all():
-                blocks[:, ~verified] = 0
+                blocks[:, : len(part)][:, ~verified] = 0
             right[first : first + CHUNK] = verified
             shape.store(blocks, out[first : first + CHUNK])
         return out, right
@@ -282,7 +305,7 @@ class Siv:
         if own is None:
             return self._mac.run(blocks, constants, scratch)
         # the last 16 bytes of a string lie in one block, or in the last two
-        ends = np.zeros((1 if shape.last == BLOCK else 2, len(own), 2), np.uint64)
+        ends = np.zeros((1 if shape.last == BLOCK else 2, blocks.shape[1], 2), np.uint64)
         _Shape(BLOCK).load_behind(ends, shape.last % BLOCK, own)
         last = blocks[-len(ends) :]
         np.bitwise_xor(last, ends, out=last)
@@ -294,12 +317,14 @@ class Siv:
         """Add the key stream that starts at each tag to the blocks of its string."""
         room = scratch.counters(len(tags))
         counters = room[:-1].reshape(blocks.shape)
-        np.bitwise_and(tags, _START[: len(tags)], out=counters[0])
-        if len(blocks) > 1:
-            counters[1:] = counters[0]
-            low = counters[0].view(">u4")[:, 3].astype(np.uint32)
-            for number in range(1, len(blocks)):
-                counters[number].view(">u4")[:, 3] = low + np.uint32(number)
+        np.bitwise_and(_lines(tags), _START, out=_lines(counters[0]))
+        counters[1:] = counters[0]
+        last = counters[0].view(np.uint8)[:, _LAST_BYTE].copy()
+        carrying = np.flatnonzero(last > 256 - len(blocks))  # few: most counters differ in their last byte alone
+        low = counters[0].view(">u4")[carrying, 3].astype(np.uint32)
+        for number in range(1, len(blocks)):
+            counters[number].view(np.uint8)[:, _LAST_BYTE] = last + np.uint8(number & 255)
+            counters[number].view(">u4")[carrying, 3] = low + np.uint32(number)
         self._ecb.in_place(room)
         np.bitwise_xor(blocks, counters, out=blocks)
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.constant_time import bytes_eq
 from numpy.typing import NDArray
 
 from pii_guard.crypto import layout, siv
-from pii_guard.crypto.buffers import Index, Mask, Matrix, assemble, from_buffers, place, valid, whole
+from pii_guard.crypto.buffers import Index, Mask, Matrix, assemble, consecutive, from_buffers, place, valid, whole
 from pii_guard.crypto.key import ColumnKey, MarkerKey, Mode
 from pii_guard.crypto.layout import HEADER_SIZE, MARKER_SIZE, SUITES, Suite
 from pii_guard.crypto.siv import TAG_SIZE
@@ -118,7 +118,9 @@ def _by_chunk(row_keys: pa.LargeBinaryArray | None, chunks: list[pa.Array]) -> l
 
 
 def _at(row_keys: pa.LargeBinaryArray | None, rows: Index) -> pa.LargeBinaryArray | None:
-    return row_keys if row_keys is None or len(rows) == len(row_keys) else row_keys.take(pa.array(rows))
+    if row_keys is None or consecutive(rows):
+        return row_keys if row_keys is None else row_keys.slice(rows[0], len(rows))
+    return row_keys.take(pa.array(rows))
 
 
 def _each(row_keys: pa.LargeBinaryArray | None, count: int) -> list[tuple[bytes, ...]]:

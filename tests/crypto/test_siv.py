@@ -76,6 +76,19 @@ def test_more_strings_than_a_chunk() -> None:
     assert right.all()
 
 
+@pytest.mark.parametrize("size", [33, 80, 254])
+def test_counters_that_carry(size: int) -> None:
+    """The counter of a string starts anywhere, so that its last byte overflows in some of 2,000 strings."""
+    random, key = np.random.default_rng(size), bytes(range(64))
+    values = [random.bytes(size) for _ in range(2_000)]
+    sealed = siv.encrypt(Secret(key), [b"a"], matrix(values))
+    assert strings(sealed) == [reference(key, [b"a"], value) for value in values]
+    assert {int(last) for last in sealed[:, 15]} == set(range(256))
+    opened, right = siv.decrypt(Secret(key), [b"a"], sealed)
+    assert right.all()
+    assert strings(opened) == values
+
+
 @pytest.mark.parametrize("size", [5, 16, 17, 45])
 def test_every_bit_of_every_row_counts(size: int) -> None:
     """One changed bit anywhere makes that string zeros and leaves the others."""
