@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pii_guard.crypto.buffers import by_length, to_binary
-from pii_guard.crypto.recognition import Keys, recognise
+from pii_guard.crypto.recognition import Keys, Recognised, recognise
 from pii_guard.crypto.secret import Secret
 from pii_guard.crypto.siv import cmac
 from pii_guard.engine.allowances import without_allowed
@@ -87,20 +87,14 @@ def tally_field(
     examined = int(weights[lengths > 0].sum())
     size = int((lengths * weights).sum())
     frequencies = _frequencies(values, counts) if with_frequencies else None
-    tokens = 0
-    token_states: dict[str, int] = {}
-    token_bytes: tuple[int, ...] = ()
-    states: dict[str, int] = {}
+    begun = recognise(values, name, keys) if _may_hold_tokens(text, lengths) else Recognised({}, ())
+    token_states = {state: int(weights[rows].sum()) for state, rows in begun.rows.items()}
     plain = np.ones(len(text), np.bool_)
-    long = np.flatnonzero(lengths >= SHORTEST_TOKEN)
-    if len(long) and (text.data[text.offsets[long]] == TOKEN_HEAD).any():
-        begun = recognise(values, name, keys)
-        token_bytes = begun.spread
-        for token_state, rows in begun.rows.items():
-            token_states[token_state] = int(weights[rows].sum())
-            if token_state not in (TokenState.TEXT, TokenState.BROKEN):
-                plain[rows] = False
-        tokens = int(weights[~plain].sum())
+    for token_state, rows in begun.rows.items():
+        if token_state not in (TokenState.TEXT, TokenState.BROKEN):
+            plain[rows] = False
+    tokens = int(weights[~plain].sum()) if begun.rows else 0
+    states: dict[str, int] = {}
     for state, rows in protected(text, hexadecimal=header.hexadecimal, base64=header.base64):
         states[state] = states.get(state, 0) + int(weights[rows].sum())
         plain[rows] = False
@@ -119,8 +113,13 @@ def tally_field(
         invalid=int(weights[text.invalid()].sum()),
         frequencies=frequencies,
         token_states=token_states,
-        token_bytes=token_bytes,
+        token_bytes=begun.spread,
     )
+
+
+def _may_hold_tokens(text: Text, lengths: Index) -> bool:
+    long = np.flatnonzero(lengths >= SHORTEST_TOKEN)
+    return bool(len(long)) and bool((text.data[text.offsets[long]] == TOKEN_HEAD).any())
 
 
 class _Lines:
