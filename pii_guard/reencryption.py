@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -21,7 +20,7 @@ from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Tag, path_text
 from pii_guard.naming import safe_name, unique_names
 from pii_guard.planning import INDEX_SUFFIX
-from pii_guard.revealing import EncryptedColumn, encrypted_columns, field_of, refuse_stray, row_places
+from pii_guard.revealing import EncryptedColumn, encrypted_columns, field_of, refuse_stray, row_places, stated_key
 from pii_guard.spans import move_spans, span_key_ids
 from pii_guard.tags import read_tag, write_tag
 
@@ -155,8 +154,7 @@ class _Run:
 
     def _tagged_key(self, tag: Tag | None, column: EncryptedColumn) -> bytes | None:
         """The key that a tag names, or else the newest one of the first rows; None where nothing says one."""
-        stated = bytes.fromhex(tag.key_id) if tag and tag.key_id and re.fullmatch("[0-9a-f]{8}", tag.key_id) else b""
-        ages = {record.key_id: age for age, record in enumerate(self.keyring.records())}
+        stated, ages = stated_key(tag), {record.key_id: age for age, record in enumerate(self.keyring.records())}
         return stated if stated in ages else max(column.key_ids, key=ages.__getitem__, default=None)
 
     def _index_of(self, column: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,7 @@ __all__ = [
     "refuse_stray",
     "reveal_batches",
     "row_places",
+    "stated_key",
 ]
 
 UNKNOWN = Kind("", "", keep=(0, 0))
@@ -94,12 +96,15 @@ def carried_tags(schema: pa.Schema, table: str) -> dict[str, Tag]:
 def field_of(column: EncryptedColumn, keys: Keyring) -> str:
     """The logical field that a column's keys are bound to, as their records say.
 
-    Raises KeyringError where the tag says otherwise: of the field, of a purpose or of the retention class.
+    Raises KeyringError where the tag says otherwise: of the field, a purpose, the retention class or the mode, or by
+    naming a key of another field.
     """
     records = [keys.record(key_id) for key_id in column.key_ids]
     fields = {record.field for record in records}
     if column.tagged:
         fields.add(column.tagged)
+    stated = stated_key(column.tag)
+    fields |= {record.field for record in keys.records() if record.key_id == stated}
     if len(fields) > 1:
         raise KeyringError(
             f"column {column.shown} is tagged or mixed as several fields ({', '.join(sorted(fields))}); "
@@ -110,9 +115,19 @@ def field_of(column: EncryptedColumn, keys: Keyring) -> str:
     return fields.pop() if fields else column.shown
 
 
+def stated_key(tag: Tag | None) -> bytes | None:
+    """The id of the key that a tag names; None where it names none, or none that could be."""
+    text = tag.key_id or "" if tag else ""
+    return bytes.fromhex(text) if re.fullmatch("[0-9a-f]{8}", text) else None
+
+
 def _refuse_contradiction(shown: str, tag: Tag, records: Sequence[KeyRecord]) -> None:
     purposes = sorted({purpose for record in records for purpose in record.purposes})
     classes = sorted({record.retention for record in records})
+    if tag.mode and tag.mode not in {record.mode for record in records}:
+        raise KeyringError(
+            f"column {shown}: its tag states mode {tag.mode!r}, but its keys are {records[0].mode}; correct the tag"
+        )
     withdrawn = {purpose for record in records for purpose in record.withdrawn}  # by tags from before, still stated
     forged = sorted({*tag.purposes} - {*purposes} - withdrawn)
     if forged or (tag.retention and tag.retention not in classes):

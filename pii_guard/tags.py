@@ -142,9 +142,10 @@ def write_tag(field: pa.Field[Any], tag: Tag) -> pa.Field[Any]:
 
 
 def write_tag_at(field: pa.Field[Any], path: Sequence[str], tag: Tag) -> pa.Field[Any]:
-    """`field` with `tag` on the field at `path` inside of it (names of objects' fields, `[]` for elements of a list).
+    """`field` with `tag` on the field at `path` inside of it: names of objects' fields, `[]` for elements of a list,
+    `{keys}` and `{}` for keys and values of a map.
 
-    As it is where there is no such field: the fields of maps are data.
+    As it is where there is no such field: the values under one key of a map have none.
     """
     return _changed_at(field, path, lambda inside: write_tag(inside, tag))
 
@@ -170,6 +171,13 @@ def _changed_at(
     make = next((make for is_one, make in _LIST_TYPES if is_one(kind)), None)
     if path[0] == "[]" and make is not None:
         return field.with_type(make(_changed_at(kind.value_field, path[1:], change), kind))
+    if pa.types.is_map(kind) and path[0] in ("{keys}", "{}"):
+        key, item = kind.key_field, kind.item_field
+        if path[0] == "{keys}":
+            key = _changed_at(key, path[1:], change)
+        else:
+            item = _changed_at(item, path[1:], change)
+        return field.with_type(pa.map_(key, item, kind.keys_sorted))
     if pa.types.is_struct(kind) and kind.get_field_index(path[0]) >= 0:
         children = [_changed_at(child, path[1:], change) if child.name == path[0] else child for child in kind]
         return field.with_type(pa.struct(children))

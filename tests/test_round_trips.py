@@ -238,14 +238,22 @@ def test_other_extension_types_are_left_alone() -> None:
 
 
 def test_tags_of_fields_inside_of_others_are_carried(guard: Guard, tmp_path: Path) -> None:
-    """What is left in the clear inside of objects and lists is tagged there, and read back from Parquet."""
-    rules = '\n[[fields]]\nmatch = ["t.user.phone", "t.calls[].to"]\nprotection = "none"\nreason = "published"\n'
+    """What is left in the clear inside of objects, lists and maps is tagged there, and read back from Parquet."""
+    places = '"t.user.phone", "t.calls[].to", "t.met.{}", "t.met.{keys}"'
+    rules = f'\n[[fields]]\nmatch = [{places}]\nprotection = "none"\nreason = "published"\n'
     (tmp_path / "nested.toml").write_text(POLICY + rules)
     rows = [{"user": {"phone": "010-1234-5678", "n": 1}, "calls": [{"to": "010-9876-5432"}, {"to": None}]}] * 3
-    protected = Guard(tmp_path / "nested.toml", guard.keys).protect(rows, table="t")
+    met = [[(f"010-1234-{number:04}", f"010-9876-{number:04}") for number in range(300)]] * 3  # data, not structure
+    table = pa.Table.from_pylist(rows).append_column("met", pa.array(met, pa.map_(pa.string(), pa.string())))
+    protected = Guard(tmp_path / "nested.toml", guard.keys).protect(table, table="t")
     write(protected, tmp_path / "t.parquet")
     found = scan(tmp_path / "t.parquet")
     tags = {field.field.path: field.tag for field in found.fields}
-    assert {path for path, tag in tags.items() if tag is not None} == {"user.phone", "calls[].to"}
+    assert {path for path, tag in tags.items() if tag is not None} == {
+        "user.phone",
+        "calls[].to",
+        "met.{}",
+        "met.{keys}",
+    }
     assert {tag.reason for tag in tags.values() if tag is not None} == {"published"}
-    assert pq.read_table(tmp_path / "t.parquet").to_pylist() == rows
+    assert pq.read_table(tmp_path / "t.parquet").to_pylist() == table.to_pylist()

@@ -214,12 +214,25 @@ def test_roles(tmp_path: Path, protected: pa.Table) -> None:
     assert recorded(guard)[5]["role"] == "courier"
 
 
-@pytest.mark.parametrize("change", [{"purposes": ("delivery", "payment")}, {"retention": "short"}, {"field": "t.name"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"purposes": ("delivery", "payment")},
+        {"retention": "short"},
+        {"field": "t.name"},
+        {"mode": "deterministic"},
+        {"key_id": "of t.name"},
+    ],
+    ids=str,
+)
 def test_a_forged_tag_is_refused(guard: Guard, protected: pa.Table, change: dict[str, Any]) -> None:
     """A tag is a statement: one that says more than the record of its key opens nothing; the attempt is recorded."""
     field = protected.schema.field("phone")
     tag = read_tag(field)
     assert tag is not None
+    if "key_id" in change:
+        (name,) = (record for record in guard.keys.records() if record.field == "t.name")
+        change = {"key_id": name.key_id.hex()}
     forged = pa.table([protected["phone"]], pa.schema([write_tag(field, replace(tag, **change))]))
     with pytest.raises(KeyringError, match="correct"):
         opened(guard, forged, purpose="delivery")
