@@ -174,12 +174,11 @@ class Session:
         """Every blind index that `value` may have in the logical `field`, under each key that the purpose may open."""
         if not self._open:
             raise UsageError("a session is used in its `with` block: with guard.reveal(...) as session")
-        request = replace(self._request, task="search")
-        self._allowed([EncryptedColumn(0, field, field, (), pa.string())], (), request)
+        self._allowed([EncryptedColumn(0, field, field, (), pa.string())], (), self._searching)
         try:
             keys = self._keys.index_keys(field, self._request.purpose)
         except PurposeRefusedError:
-            self._audit.refused(request, fields=[field], key_ids=[])
+            self._audit.refused(self._searching, fields=[field], key_ids=[])
             raise
         return index_tokens(value, keys, [form])
 
