@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
-settings.register_profile("default", deadline=None, print_blob=False)
-settings.register_profile("ci", deadline=None, database=None, derandomize=True)
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine breaks no law
+settings.register_profile("default", UNTIMED, print_blob=False)
+settings.register_profile("ci", UNTIMED, database=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
