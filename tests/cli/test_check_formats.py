@@ -22,8 +22,8 @@ def test_two_runs_are_the_same(form: str, tmp_path: Path) -> None:
         output = tmp_path / f"output{number}"
         env = {"GITHUB_STEP_SUMMARY": str(summary)}
         result = run("check", "examples", "--format", form, env=env, cwd=EXAMPLES.parent)
-        run("check", "examples", "--format", form, "--output", output, env=env, cwd=EXAMPLES.parent)
-        assert result.code == 1
+        written = run("check", "examples", "--format", form, "--output", output, env=env, cwd=EXAMPLES.parent)
+        assert (result.code, written.code) == (1, 1), result.stderr + written.stderr
         assert output.read_text(encoding="utf-8") == result.stdout
         outputs.append((result.stdout, result.stderr, summary.read_bytes() if form == "github" else b""))
         assert summary.exists() == (form == "github")
