@@ -119,7 +119,8 @@ class PostgresqlTable(DatabaseTable):
                 with closing(cursor.fetch_record_batch()) as reader:
                     seen = False
                     for batch in reader:
-                        for part in bounded(_sound(batch, described.names)):
+                        batch = batch.rename_columns(described.names)
+                        for part in bounded(batch if self.source.sound else _sound(batch)):
                             yield part
                             seen = True
                     if not seen:
@@ -157,7 +158,7 @@ def _rows_by_plan(connection: Any, sql: str) -> int:
         return int(json.loads(cursor.fetchone()[0])[0]["Plan"]["Plan Rows"])
 
 
-BATCHES = {"adbc.postgresql.batch_size_hint_bytes": str(MAX_BATCH_BYTES // 2)}
+BATCHES = {"adbc.postgresql.batch_size_hint_bytes": str(MAX_BATCH_BYTES * 3 // 4)}
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
 """For statements of which the server copies nothing."""
 
@@ -177,8 +178,8 @@ def _type(field: pa.Field[Any]) -> str:
     return str((field.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
 
 
-def _sound(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
-    """`batch` under its names. Text that is no UTF-8, as a database of encoding SQL_ASCII may hold, is bytes."""
+def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """`batch`, in which text that is no UTF-8 is bytes."""
     columns = []
     for column in batch.columns:
         try:
@@ -186,12 +187,14 @@ def _sound(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
         except pa.ArrowInvalid:
             column = column.cast(pa.binary())
         columns.append(column)
-    return pa.RecordBatch.from_arrays(columns, names=names)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 class PostgresqlSource(DatabaseSource):
     """A database of a PostgreSQL server."""
 
+    sound = False
+    """Whether its text is UTF-8: the server checks what it takes in, but in a database of encoding SQL_ASCII."""
     format = "postgresql"
     capabilities: ClassVar = Capabilities(
         typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
@@ -233,7 +236,7 @@ class PostgresqlSource(DatabaseSource):
                 if not writes:
                     cursor.execute("SET TRANSACTION READ ONLY")
                 cursor.execute(_BEGIN)
-                cursor.fetchall()
+                self.sound = cursor.fetchall()[0][-1] != "SQL_ASCII"
             yield connection
         finally:
             with suppress(adbc_driver_manager.Error, OSError):  # nothing was written that a failure could lose
