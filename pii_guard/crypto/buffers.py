@@ -5,14 +5,18 @@ A *matrix* is a uint8 array (rows, width): byte strings of one length, one after
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 from numpy.typing import NDArray
 
 __all__ = [
+    "MOST_BYTES",
     "Index",
     "Mask",
     "Matrix",
@@ -20,6 +24,7 @@ __all__ = [
     "by_length",
     "consecutive",
     "from_buffers",
+    "from_list",
     "mask",
     "not_null",
     "place",
@@ -30,6 +35,8 @@ __all__ = [
 ]
 
 Mask: TypeAlias = NDArray[np.bool_]
+MOST_BYTES = (1 << 31) - 1
+"""That an array of text or binary holds which is not large."""
 Index: TypeAlias = NDArray[np.int64]
 Matrix: TypeAlias = NDArray[np.uint8]
 
@@ -55,6 +62,24 @@ def from_buffers(offsets: NDArray[np.int64], data: NDArray[np.uint8] | bytes) ->
     return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
+def from_list(values: Sequence[bytes | None], kind: pa.DataType) -> pa.Array:
+    """A few values as an array of `kind`, which is text or binary, large or not; `pa.array` takes four times as long.
+
+    Raises OverflowError for more than 2 GiB in a kind that is not large.
+    """
+    large = pt.is_large_string(kind) or pt.is_large_binary(kind)
+    ends = list(accumulate([len(value or b"") for value in values], initial=0))
+    if not large and ends[-1] > MOST_BYTES:
+        raise OverflowError("more than 2 GiB in one array")
+    offsets = struct.pack(f"={len(ends)}{'q' if large else 'i'}", *ends)
+    validity = None
+    if None in values:
+        bits = sum((value is not None) << place for place, value in enumerate(values))
+        validity = pa.py_buffer(bits.to_bytes(len(values) // 8 + 1, "little"))
+    content = b"".join([value for value in values if value])
+    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(offsets), pa.py_buffer(content)])
+
+
 def by_length(values: pa.LargeBinaryArray, rows: Index | None = None) -> Iterator[tuple[Index, Matrix]]:
     """The values at `rows` (default: all that are not null) by length: (rows of one length, ascending, their bytes)."""
     offsets, data = to_buffers(values)
@@ -68,7 +93,8 @@ def by_length(values: pa.LargeBinaryArray, rows: Index | None = None) -> Iterato
     if (sizes == sizes[0]).all():
         yield rows, _gathered(data, starts, int(sizes[0]))
         return
-    order = np.argsort(sizes, kind="stable")
+    # NumPy sorts 16 bits in linear time
+    order = np.argsort(sizes.astype(np.uint16) if sizes.max() <= np.iinfo(np.uint16).max else sizes, kind="stable")
     for alike in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
         yield rows[alike], _gathered(data, starts[alike], int(sizes[alike[0]]))
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from typing import NamedTuple
 
 from pii_guard.crypto.secret import Handle, Secret, canonical
+from pii_guard.crypto.siv import cmac_of_one, one_by_one
 
 __all__ = ["KEY_ID_SIZE", "ColumnKey", "MarkerKey", "Mode"]
 
@@ -21,6 +24,14 @@ class Mode(enum.StrEnum):
     """Equal values give equal tokens; whoever reads the column learns which rows are equal."""
     HMAC = "hmac"
     """Equal values give equal pseudonyms, from which nothing leads back."""
+
+
+class Ciphers(NamedTuple):
+    """What seals, opens and marks single values."""
+
+    seal: Callable[..., bytes]
+    unseal: Callable[..., bytes | None]
+    mac: Callable[[bytes], bytes]
 
 
 class MarkerKey(Handle):
@@ -46,7 +57,7 @@ class ColumnKey(Handle):
     Raises ValueError for a key id or secret of another size.
     """
 
-    __slots__ = ("commitment", "field", "key_id", "marker", "mode", "secret", "siv")
+    __slots__ = ("_ciphers", "_known", "commitment", "field", "key_id", "marker", "mode", "secret", "siv")
 
     def __init__(self, key_id: bytes, field: str, secret: Secret, mode: Mode = Mode.RANDOMIZED) -> None:
         if len(key_id) != KEY_ID_SIZE or len(secret.expose()) != 32:
@@ -55,6 +66,8 @@ class ColumnKey(Handle):
         self.field = field
         self.mode = mode
         self.secret = secret
+        self._known: dict[bytes, Secret] = {}
+        self._ciphers: dict[bytes, Ciphers] = {}
         self.siv = self._derived(b"siv", 64)
         self.marker = MarkerKey(key_id, field, self._derived(b"marker", 32))
         self.commitment = self._derived(b"commitment", 32).expose()
@@ -63,10 +76,24 @@ class ColumnKey(Handle):
     def _derived(self, label: bytes, size: int) -> Secret:
         return self.secret.derive(canonical(_FORMAT, label, self.key_id, self.field.encode()), size)
 
+    def _once(self, label: bytes) -> Secret:
+        """A subkey of 32 bytes that few columns need, derived when it is asked for first."""
+        if label not in self._known:
+            self._known[label] = self._derived(label, 32)
+        return self._known[label]
+
+    def ciphers(self, header: bytes) -> Ciphers:
+        """Those of tokens with this header, one of this key's. Made once: that takes longer than to use them."""
+        if header not in self._ciphers:
+            context = self.marker.context
+            seal, unseal = one_by_one(self.siv, [context, header])
+            self._ciphers[header] = Ciphers(seal, unseal, cmac_of_one(self.marker.secret, context + header))
+        return self._ciphers[header]
+
     def index(self) -> Secret:
         """The key of the blind index of this column. It needs the data key, so that it is destroyed with it."""
-        return self._derived(b"index", 32)
+        return self._once(b"index")
 
     def hmac(self) -> Secret:
         """The key of the pseudonyms of a column in mode `hmac`."""
-        return self._derived(b"hmac", 32)
+        return self._once(b"hmac")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import enum
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -58,6 +59,7 @@ __all__ = [
 _MAGIC = bytes.fromhex("a60775")
 PREFIX = "pgd1"
 """What every token of version 1 starts with: the base64url text of the magic bytes."""
+_PREFIX = PREFIX.encode()
 HEADER_SIZE = 9
 _NONCE_SIZE = 12
 MARKER_SIZE = 6
@@ -90,6 +92,7 @@ class Suite(enum.IntEnum):
         return Mode.DETERMINISTIC if self is Suite.SIV_DETERMINISTIC else Mode.RANDOMIZED
 
 
+_NUMBERS = frozenset(map(int, Suite))
 SUITES: dict[Mode, Suite] = {Mode.RANDOMIZED: Suite.SIV_RANDOMIZED, Mode.DETERMINISTIC: Suite.SIV_DETERMINISTIC}
 """What a key makes of values that are bound to no row."""
 
@@ -140,7 +143,7 @@ def padded_size(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 def _bucket(size: int) -> int:
     """`padded_size` of one value."""
     needed = size + 1
-    return next((size for size in _SMALL if needed <= size), 2 + -(-(needed - 2) // _STEP) * _STEP)
+    return _SMALL[bisect_left(_SMALL, needed)] if needed <= _SMALL[-1] else 2 + -(-(needed - 2) // _STEP) * _STEP
 
 
 def token_size(padded: int, suite: Suite) -> int:
@@ -224,11 +227,11 @@ def unpad_one(padded: bytes, suite: Suite) -> bytes | None:
 
 def read_one(text: bytes) -> bytes | None:
     """The bytes of a text that has the form of a token, as `read` sees it; None for any other."""
-    raw = decoded(text) if text.startswith(PREFIX.encode()) and len(text) % 4 == 0 else None
-    formed = raw is not None and any(
-        raw.startswith(header(suite, raw[4:8])) and _fits(len(raw), suite) for suite in Suite
-    )
-    return raw if formed else None
+    raw = decoded(text) if text.startswith(_PREFIX) and len(text) % 4 == 0 else None
+    if raw is None or len(raw) < HEADER_SIZE or raw[3] not in _NUMBERS:
+        return None
+    suite = Suite(raw[3])
+    return raw if raw.startswith(header(suite, raw[4:8])) and _fits(len(raw), suite) else None
 
 
 def to_text(tokens: Matrix) -> Matrix:
@@ -237,9 +240,9 @@ def to_text(tokens: Matrix) -> Matrix:
     return np.frombuffer(text, np.uint8).reshape(len(tokens), -1)
 
 
-def text_of_one(token: bytes) -> str:
+def text_of_one(token: bytes) -> bytes:
     """What `to_text` makes of one token."""
-    return pybase64.b64encode(token, _EXTRA).decode()
+    return pybase64.b64encode(token, _EXTRA)
 
 
 def _from_text(texts: Matrix) -> tuple[Mask, Matrix]:

@@ -17,11 +17,23 @@ from cryptography.hazmat.primitives.constant_time import bytes_eq
 from numpy.typing import NDArray
 
 from pii_guard.crypto import layout, siv
-from pii_guard.crypto.buffers import Index, Mask, Matrix, assemble, consecutive, from_buffers, place, valid, whole
+from pii_guard.crypto.buffers import (
+    MOST_BYTES,
+    Index,
+    Mask,
+    Matrix,
+    assemble,
+    consecutive,
+    from_buffers,
+    from_list,
+    place,
+    valid,
+    whole,
+)
 from pii_guard.crypto.key import ColumnKey, MarkerKey, Mode
 from pii_guard.crypto.layout import HEADER_SIZE, MARKER_SIZE, SUITES, Suite
 from pii_guard.crypto.siv import TAG_SIZE
-from pii_guard.crypto.values import as_binary, decode, encode
+from pii_guard.crypto.values import as_binary, decode, decode_list, encode, encode_list, listed
 from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UsageError
 
 __all__ = [
@@ -41,6 +53,7 @@ __all__ = [
 
 FEW = 16
 """So many values are encrypted one after the other: to set up a column costs as much as some ten of them."""
+_TOO_LARGE = "the tokens of one array exceed 2 GiB; pass the column in chunks"
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 OnError: TypeAlias = Literal["raise", "null"]
 
@@ -89,10 +102,14 @@ def encrypt_column(values: Column, key: ColumnKey, row_keys: pa.LargeBinaryArray
     suite = suite if row_keys is None else Suite.SIV_BOUND
     if isinstance(values, pa.DictionaryArray) and suite is Suite.SIV_DETERMINISTIC:
         return encrypt_column(values.dictionary, key).take(values.indices)
-    plain = encode(values, key.field)
     header = layout.header(suite, key.key_id)
-    if len(plain) <= FEW:
-        return pa.array(_few_tokens(plain.to_pylist(), key, suite, header, row_keys), pa.string())
+    if len(values) <= FEW:
+        few = _few_tokens(encode_list(values, key.field), key, suite, header, row_keys)
+        try:
+            return from_list(few, pa.string())
+        except OverflowError:
+            raise UsageError(f"{key.field}: {_TOO_LARGE}") from None
+    plain = encode(values, key.field)
     parts = []
     for rows, padded in layout.pad(plain, suite):
         tokens = np.empty((len(rows), HEADER_SIZE + TAG_SIZE + padded.shape[1] + MARKER_SIZE), np.uint8)
@@ -104,17 +121,16 @@ def encrypt_column(values: Column, key: ColumnKey, row_keys: pa.LargeBinaryArray
     tokens = assemble(parts, len(plain))
     validity, offsets, text = tokens.buffers()
     bounds = np.frombuffer(offsets, np.int64)
-    if bounds[-1] > np.iinfo(np.int32).max:
-        raise UsageError(f"{key.field}: the tokens of one array exceed 2 GiB; pass the column in chunks")
+    if bounds[-1] > MOST_BYTES:
+        raise UsageError(f"{key.field}: {_TOO_LARGE}")
     return pa.Array.from_buffers(pa.string(), len(tokens), [validity, pa.py_buffer(bounds.astype(np.int32)), text])
 
 
 def _by_chunk(row_keys: pa.LargeBinaryArray | None, chunks: list[pa.Array]) -> list[pa.LargeBinaryArray | None]:
+    if row_keys is None:
+        return [None] * len(chunks)
     ends = np.cumsum([len(chunk) for chunk in chunks])
-    return [
-        None if row_keys is None else row_keys.slice(end - len(chunk), len(chunk))
-        for chunk, end in zip(chunks, ends, strict=True)
-    ]
+    return [row_keys.slice(end - len(chunk), len(chunk)) for chunk, end in zip(chunks, ends, strict=True)]
 
 
 def _at(row_keys: pa.LargeBinaryArray | None, rows: Index) -> pa.LargeBinaryArray | None:
@@ -129,12 +145,11 @@ def _each(row_keys: pa.LargeBinaryArray | None, count: int) -> list[tuple[bytes,
 
 def _few_tokens(
     values: list[bytes | None], key: ColumnKey, suite: Suite, header: bytes, row_keys: pa.LargeBinaryArray | None
-) -> list[str | None]:
+) -> list[bytes | None]:
     """The token of each value, one after the other."""
-    seal, _ = siv.one_by_one(key.siv, [key.marker.context, header])
-    mac = siv.cmac_of_one(key.marker.secret, key.marker.context + header)
+    seal, _, mac = key.ciphers(header)
 
-    def one(value: bytes, *own: bytes) -> str:
+    def one(value: bytes, *own: bytes) -> bytes:
         sealed = seal(layout.pad_one(value, suite), *own)
         return layout.text_of_one(header + sealed + mac(sealed)[:MARKER_SIZE])
 
@@ -311,10 +326,14 @@ def _decrypt(
     row_keys: pa.LargeBinaryArray | None,
 ) -> tuple[pa.Array, list[tuple[str, NDArray[np.int64]]]]:
     """The values of one array, null where they failed, and the failed rows by reason."""
-    texts = _texts(tokens, field)
-    opened = _open_few if len(texts) <= FEW else _open_many
-    plain, failed = opened(texts, key_for, field, row_keys)
-    result, unfit = decode(plain, kind, field)
+    if len(tokens) <= FEW:
+        texts = listed(tokens)
+        texts = _texts(tokens, field).to_pylist() if texts is None else texts
+        values, failed = _open_few(texts, key_for, field, row_keys)
+        result, unfit = decode_list(values, kind, field)
+    else:
+        plain, failed = _open_many(_texts(tokens, field), key_for, field, row_keys)
+        result, unfit = decode(plain, kind, field)
     failed.append((f"that cannot be read as {kind}", unfit))
     return result, [(reason, rows) for reason, rows in failed if len(rows)]
 
@@ -323,8 +342,8 @@ NO_TOKEN = "not tokens of a version that is known here"  # noqa: S105 - words of
 CHANGED = "changed since they were made, or moved here from elsewhere"
 NO_ROW = "bound to their rows, and nothing says which columns are the key of a row"
 UNBOUND = "not bound to their rows, as tokens of this column are"
-_Opened: TypeAlias = tuple[pa.LargeBinaryArray, list[tuple[str, NDArray[np.int64]]]]
-"""The values, null where there are none, and the failed rows by reason."""
+_Failed: TypeAlias = list[tuple[str, NDArray[np.int64]]]
+"""The failed rows by reason."""
 
 
 def _open_many(
@@ -332,8 +351,9 @@ def _open_many(
     key_for: Callable[[bytes], ColumnKey],
     field: str,
     row_keys: pa.LargeBinaryArray | None,
-) -> _Opened:
-    failed: list[tuple[str, NDArray[np.int64]]] = []
+) -> tuple[pa.LargeBinaryArray, _Failed]:
+    """The values, null where there are none, and the failed rows."""
+    failed: _Failed = []
     other = valid(texts)
     pieces, places = [from_buffers(np.zeros(1, np.int64), b"")], [np.zeros(0, np.int64)]
     for group in _groups(texts):
@@ -347,15 +367,15 @@ def _open_many(
 
 
 def _open_few(
-    texts: pa.LargeBinaryArray,
+    texts: list[bytes | None],
     key_for: Callable[[bytes], ColumnKey],
     field: str,
     row_keys: pa.LargeBinaryArray | None,
-) -> _Opened:
+) -> tuple[list[bytes | None], _Failed]:
     """What `_open_many` does, one value after the other."""
-    values, failed = texts.to_pylist(), defaultdict[str, list[int]](list)
+    values, failed = list(texts), defaultdict[str, list[int]](list)
     openers: dict[bytes, Callable[..., bytes | None] | str] = {}
-    for row, (text, own) in enumerate(zip(values, _each(row_keys, len(values)), strict=True)):
+    for row, (text, own) in enumerate(zip(texts, _each(row_keys, len(texts)), strict=True)):
         if text is None:
             continue
         raw = layout.read_one(text)
@@ -370,7 +390,7 @@ def _open_few(
         values[row] = None if isinstance(opener, str) else opener(raw, *own)
         if values[row] is None:
             failed[opener if isinstance(opener, str) else CHANGED].append(row)
-    return pa.array(values, pa.large_binary()), [(reason, np.array(rows)) for reason, rows in failed.items()]
+    return values, [(reason, np.array(rows)) for reason, rows in failed.items()]
 
 
 def _opener(
@@ -380,9 +400,7 @@ def _opener(
     key = _key_for(header, key_for, field, bound)
     if isinstance(key, str):
         return key
-    context, suite = key.marker.context, Suite(header[3])
-    _, unseal = siv.one_by_one(key.siv, [context, header])
-    mac = siv.cmac_of_one(key.marker.secret, context + header)
+    suite, (_, unseal, mac) = Suite(header[3]), key.ciphers(header)
 
     def opened(raw: bytes, *own: bytes) -> bytes | None:
         sealed = raw[HEADER_SIZE:-MARKER_SIZE]

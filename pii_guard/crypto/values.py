@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from pii_guard.crypto.buffers import place, to_binary
+from pii_guard.crypto.buffers import from_list, place, to_binary
 from pii_guard.errors import UsageError
 
-__all__ = ["as_binary", "decode", "encode"]
+__all__ = ["as_binary", "decode", "decode_list", "encode", "encode_list", "listed"]
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
@@ -74,6 +76,21 @@ def encode(values: pa.Array, field: str) -> pa.LargeBinaryArray:
     return to_binary(text)
 
 
+def encode_list(values: pa.Array, field: str) -> list[bytes | None]:
+    """`encode` as a list, for a few values: nine tenths of the time of a cast are the call."""
+    found = listed(values)
+    return encode(values, field).to_pylist() if found is None else found
+
+
+def listed(values: pa.Array) -> list[bytes | None] | None:
+    """The bytes of texts in a plain type; None for other types."""
+    if pt.is_string(values.type):
+        return cast("list[bytes | None]", values.view(pa.binary()).to_pylist())
+    if pt.is_large_string(values.type):
+        return cast("list[bytes | None]", values.view(pa.large_binary()).to_pylist())
+    return None
+
+
 def _same(left: pa.Array, right: pa.Array) -> bool:
     if pt.is_floating(left.type):  # NaN is not equal to itself, and half floats have no comparison
         left, right = left.cast(pa.float64()), right.cast(pa.float64())
@@ -122,6 +139,18 @@ def decode(values: pa.LargeBinaryArray, kind: pa.DataType, field: str) -> tuple[
         return _from_bytes(place(values.take(good), good, len(values)), kind), bad
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # the latter: too many distinct values for an index type
         raise UsageError(refusal) from None
+
+
+def decode_list(values: list[bytes | None], kind: pa.DataType, field: str) -> tuple[pa.Array, NDArray[np.int64]]:
+    """`decode` of a few values."""
+    if pt.is_string(kind) or pt.is_large_string(kind):
+        try:
+            for value in values:
+                (value or b"").decode()
+            return from_list(values, kind), np.zeros(0, np.int64)
+        except (UnicodeDecodeError, OverflowError):
+            pass  # `decode` says which rows, and why
+    return decode(from_list(values, pa.large_binary()), kind, field)
 
 
 def _from_bytes(values: pa.LargeBinaryArray, kind: pa.DataType) -> pa.Array:
