@@ -265,5 +265,5 @@ def reading(source: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ReadError(source, os_reason(error)) from None
-    except (pa.ArrowException, MemoryError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, MemoryError, UnicodeError) as error:
         raise ReadError(source, f"it could not be read or is damaged ({type(error).__name__})") from None

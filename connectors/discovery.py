@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import stat
@@ -111,9 +112,13 @@ def _existing(target: str) -> Path:
     try:
         path.stat()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise TargetError(f"{shown_path(path)}: a symbolic link that leads nowhere") from None
         raise TargetError(f"{shown_path(path)}: no such file or directory{_similar(path)}") from None
-    except OSError:
-        pass  # it exists; opening it says what is wrong
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise TargetError(f"{shown_path(path)}: a symbolic link that leads nowhere") from None
+        # else it exists, and opening it says what is wrong
     except ValueError:
         raise TargetError("the target is no path: it has a NUL character") from None
     return path

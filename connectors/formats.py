@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import json
 import re
@@ -129,6 +130,8 @@ _SNIFFED = 8 << 10  # a NUL byte in so much of a file makes it binary
 
 _SNIFFED_LINES = 5  # text without a suffix is rows if one of these marks is as often in each of so many lines
 _MARKS = (b",", b"\t", b";", b"|")
+_LISTS = (".txt", ".text", ".dat", ".data")
+"""Suffixes of which some say text and some rows."""
 
 _COMPRESSION = "pii_guard.connectors.compression:"
 _ARCHIVE = "pii_guard.connectors.archives:"
@@ -179,6 +182,12 @@ _ZIPPED_DOCUMENTS = {
     "META-INF/manifest.xml": "an OpenDocument file",
 }
 
+_HOLDING = (
+    *(".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+    *(".sqlite", ".sqlite3"),
+)
+"""Suffixes of files that hold others or records: one that is binary and begins like none of them is damaged."""
+
 # Pictures, sound, fonts, programs. Other binary files are known by a NUL byte.
 _BINARY_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".ico", ".webp", ".tif", ".tiff", ".psd", ".heic"),
@@ -218,12 +227,14 @@ def identify(resource: Resource) -> Format | Container | Unreadable:
     if resource.suffix in _BY_SUFFIX:
         format = _BY_SUFFIX[resource.suffix]
         if format not in _KNOWN_BY_CONTENT or not head:
-            return _NDJSON if format is _JSON and _starts_with_object_line(head) else format
+            return _told(head, resource.suffix, format)
     head = head[:_SNIFFED]
     if _ends_as_zip(resource):
         return _zipped(CONTAINERS[_ZIP], resource)
     if resource.suffix in _BINARY_SUFFIXES or (b"\0" in head and not wide):
-        return Unreadable("binary", in_scope=False)
+        return Unreadable("binary", in_scope=resource.suffix in _HOLDING)
+    if resource.suffix in _LISTS and _is_list(head):
+        return _CSV
     sniffed = not resource.suffix or _BY_SUFFIX.get(resource.suffix) is _WORKBOOK
     return _sniffed(head) if sniffed else _TEXT
 
@@ -256,6 +267,56 @@ def _tail(resource: Resource, size: int) -> bytes:
         end = file.seek(0, 2)
         file.seek(-min(end, size), 2)
         return file.read()
+
+
+def _told(head: bytes, suffix: str, named: Format) -> Format:
+    """The format of text whose suffix names the format `named`: another where its beginning can be nothing else."""
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if named in (_JSON, _CSV) and _starts_with_object_line(head):
+        return _NDJSON
+    if named is _CSV and re.match(rb'(?:\[\s*)?\{\s*"', start):
+        return _JSON
+    if named is _NDJSON and re.match(rb"\[\s*\{", start) and not _is_array_line(start):
+        return _JSON
+    if named is _JSON and start and start[:1] not in b'{["-0123456789tfn' and _sniffed(head) is _CSV:
+        return _CSV
+    if named in (_PARQUET, _ORC, _AVRO, _ARROW) and start and _is_text(head):
+        found = _sniffed(head)
+        return named if found is _TEXT else found
+    return _CSV if suffix in _LISTS and _is_list(head) else named
+
+
+def _is_array_line(head: bytes) -> bool:
+    """Whether the first of several lines is a whole array."""
+    line, _, rest = head.partition(b"\n")
+    try:
+        return bool(rest.strip()) and isinstance(json.loads(line), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are UTF-8 or CP949, but for a character that their end cuts."""
+    if b"\0" in head:
+        return False
+    for name in ("utf-8", "cp949"):
+        try:
+            codecs.getincrementaldecoder(name)().decode(head)
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
+
+
+def _is_list(head: bytes) -> bool:
+    """Whether text is rows beyond doubt: five lines, each with as many tabs, or as many bars. Commas and semicolons
+    are in sentences and logs as well."""
+    lines = head[:_SNIFFED].removeprefix(codecs.BOM_UTF8).split(b"\n")[:_SNIFFED_LINES]
+    if len(lines) < _SNIFFED_LINES or not all(line.strip() for line in lines):
+        return False
+    return any(
+        len(each) == 1 and min(each) for each in ({line.count(mark) for line in lines} for mark in (b"\t", b"|"))
+    )
 
 
 def _sniffed(head: bytes) -> Format:

@@ -118,7 +118,8 @@ def _encoding(ctx: click.Context, parameter: click.Parameter, value: str | None)
     try:
         found = codecs.lookup(value)
         "".encode(found.name)  # refuses codecs that are none of text, such as base64
-    except LookupError:
+        codecs.getincrementaldecoder(found.name)("replace").decode(b"", final=True)  # and those that cannot go on
+    except (LookupError, UnicodeError, ValueError, TypeError):
         raise click.BadParameter(f"{value!r} is no encoding of text that Python knows") from None
     return found.name
 

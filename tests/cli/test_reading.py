@@ -43,7 +43,7 @@ def test_an_encoding_that_is_not_found_out(tmp_path: Path, encoding: str) -> Non
     assert '"이름","person_name_ko","likely",8,8' in shown.stdout
 
 
-@pytest.mark.parametrize("encoding", ["nosuch", "base64", "rot13", ""])
+@pytest.mark.parametrize("encoding", ["nosuch", "base64", "rot13", "idna", ""])
 def test_what_is_no_encoding(tmp_path: Path, encoding: str) -> None:
     """Refused before anything is read."""
     (tmp_path / "a.csv").write_text(ROWS, encoding="utf-8")

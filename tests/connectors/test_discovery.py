@@ -48,7 +48,10 @@ def test_walk_in_order(tmp_path: Path) -> None:
 
 
 def test_out_of_scope(tmp_path: Path) -> None:
-    """Hidden directories, pictures, programs, our own files and keys, links to directories and pipes are left out."""
+    """Hidden directories, pictures, programs, our own files and keys, links to directories and pipes are left out.
+
+    A damaged archive is not.
+    """
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.csv").write_text("a\n1\n")
     (tmp_path / "keys").mkdir()
@@ -57,6 +60,7 @@ def test_out_of_scope(tmp_path: Path) -> None:
     (tmp_path / "pii-guard.toml").write_text("")
     (tmp_path / "photo.JPG").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "blob").write_bytes(b"abc\0def")
+    (tmp_path / "damaged.xz").write_bytes(b"abc\0def")
     (tmp_path / "loop").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     reasons = dict(shown(connectors.discover(str(tmp_path)), tmp_path))
@@ -64,6 +68,7 @@ def test_out_of_scope(tmp_path: Path) -> None:
         ".git": "OutOfScope: a hidden directory",
         "access.jsonl": "OutOfScope: a file of pii-guard",
         "blob": "OutOfScope: binary",
+        "damaged.xz": "NotExamined: binary",
         "keys": "OutOfScope: a key directory of pii-guard",
         "loop": "OutOfScope: a link to a directory",
         "photo.JPG": "OutOfScope: binary",
@@ -171,6 +176,21 @@ def test_walk_goes_on(tmp_path: Path) -> None:
         ("이름\t전화\n".encode("utf-16"), "x", "text"),
         (b"BZh is a file name\n", "x.txt", "text"),
         (b"PAR1 is a magic\n", "x.txt", "text"),
+        (b"a,b\n1,2\n" * 3, "x.parquet", "csv"),
+        (b'{"a": 1}\n{"a": 2}\n', "x.avro", "ndjson"),
+        (b"no rows at all\n", "x.parquet", "parquet"),
+        (b"a,b\n1,2\n" * 3, "x.json", "csv"),
+        (b"neither\n", "x.json", "json"),
+        (b'{"a": 1}\n{"a": 2}\n', "x.csv", "ndjson"),
+        (b'[\n {"a": 1}]\n', "x.csv", "json"),
+        (b"[a],{b}\n1,2\n", "x.csv", "csv"),
+        (b'[{"a": 1},\n {"a": 2}]\n', "x.ndjson", "json"),
+        (b'[{"a": 1}]\n[{"a": 2}]\n', "x.ndjson", "ndjson"),
+        (b"a\tb\n" * 5, "x.txt", "csv"),
+        (b"a|b\n" * 5, "x.dat", "csv"),
+        (b"a|b\n" * 4, "x.txt", "text"),
+        (b"a|b\n" * 5, "x.md", "text"),
+        (b"well, so\n" * 5, "x.txt", "text"),
     ],
 )
 def test_formats(tmp_path: Path, data: bytes, name: str, format: str) -> None:
@@ -182,7 +202,11 @@ def test_formats(tmp_path: Path, data: bytes, name: str, format: str) -> None:
 def test_targets_that_are_none(tmp_path: Path) -> None:
     """What does not exist, is of an unknown scheme, or is a directory for `open`, is one clear line."""
     (tmp_path / "customers.csv").write_text("a\n")
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
     for target, message in (
+        (f"{tmp_path}/broken", "broken: a symbolic link that leads nowhere$"),
+        (f"{tmp_path}/loop", "loop: a symbolic link that leads nowhere$"),
         (f"{tmp_path}/custmers.csv", "no such file or directory; did you mean .*/customers.csv\\?$"),
         (f"{tmp_path}/none/x.csv", "x.csv: no such file or directory$"),
         ("postgresql://user:secret@host/db", "^postgresql://host/db: is a database"),

@@ -109,14 +109,28 @@ def test_utf16_without_a_mark(text: str, name: str) -> None:
     assert decoded(data, 8192)[0] == text
 
 
+@pytest.mark.parametrize("name", ["utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", NARROW)
+def test_utf32_without_a_mark(text: str, name: str) -> None:
+    """Hardly anything else can be read as UTF-32."""
+    assert wide_encoding(text.encode(name)) == name
+    assert decoded(text.encode(name), 8192)[0] == text
+
+
+def test_a_named_encoding_may_leave_the_order_to_the_mark() -> None:
+    """Without one the zeros say it; else it is little-endian."""
+    for name in ("utf-16", "utf-32"):
+        for order in ("le", "be"):
+            data = NARROW[0].encode(f"{name}-{order}")
+            assert b"".join(Utf8Blocks(io.BytesIO(data), name)).decode() == NARROW[0]
+        assert b"".join(Utf8Blocks(io.BytesIO(NARROW[0].encode(name)), name)).decode() == NARROW[0]
+        assert b"".join(Utf8Blocks(io.BytesIO("홍길동".encode(f"{name}-le")), name)).decode() == "홍길동"
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        *[
-            text.encode(encoding)
-            for text in NARROW
-            for encoding in ("utf-8", "cp949", "utf-32-le")[: 3 if "王" not in text else 1]
-        ],
+        *[text.encode(encoding) for text in NARROW for encoding in ("utf-8", "cp949")[: 2 if "王" not in text else 1]],
         b"name,phone\n\0\0x,010-1234-5678\n\0\n" * 9,
         b"".join(f"{number:<20}\0".encode() for number in range(500)),
         '"a","a"\n"가a가\0a","가"\n'.encode(),  # every pair of bytes is a printable character of UTF-16

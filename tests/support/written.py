@@ -42,7 +42,7 @@ VALUES: dict[str, Callable[[int], str]] = {
     "고객 이름": lambda i: f"홍길동{i}",
     "phone": lambda i: f"010-0000-{i % 10000:04d}",
     "memo": lambda i: ('서울, "강남"', "line\nbreak", "", " padded ", "1e5")[i % 5],
-    "text": lambda i: f"홍길동{i}\t010-0000-{i % 10000:04d}",
+    "text": lambda i: f"홍길동{i}, 010-0000-{i % 10000:04d}",
 }
 
 
