@@ -171,3 +171,28 @@ def test_an_index_is_known_to_the_scanner() -> None:
     (field,) = scan(pa.table({"phone_index": column})).fields
     assert (field.protection, field.is_index, field.findings) == (Protection.HASHED, True, ())
     assert INDEX in STATES
+
+
+PHONES = st.builds(
+    "".join, st.lists(st.sampled_from(["0", "00", "1", "82", "+", "-", " ", "(0)", "8", "2"]), max_size=6)
+)
+
+
+@given(st.lists(st.none() | PHONES, max_size=200), st.integers(0, 3))
+def test_numbers_of_all_shapes_side_by_side(values: list[str | None], start: int) -> None:
+    """Columns of many rows of one length, of any separators, prefixes and zeros: each is what it is alone."""
+    column = pa.array(values, pa.string())[start:]
+    for normaliser in (Normaliser.PHONE, Normaliser.DIGITS):
+        expected = [None if value is None else plain(value, normaliser).encode() for value in values[start:]]
+        found = normalised(column, normaliser, FIELD)
+        found.validate(full=True)
+        assert found.to_pylist() == expected
+
+
+@pytest.mark.parametrize("odd", ["010 1234-5678", "010-1234-567a", "+82-10-12-567", "0082101234567", "8201012345678"])
+def test_one_of_another_shape_among_many(odd: str) -> None:
+    """One value of their length that is separated elsewhere changes nothing of the others."""
+    values = [f"010-{number:04}-5678" for number in range(200)]
+    values[131] = odd
+    found = normalised(pa.array(values), Normaliser.PHONE, FIELD)
+    assert found.to_pylist() == [plain(value, Normaliser.PHONE).encode() for value in values]
