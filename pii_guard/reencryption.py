@@ -17,10 +17,17 @@ from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, token_prefix
 from pii_guard.errors import TokenError, UsageError
 from pii_guard.keys.keyring import Keyring
-from pii_guard.model import Tag, path_text
-from pii_guard.naming import safe_name, unique_names
+from pii_guard.model import Tag
 from pii_guard.planning import INDEX_SUFFIX
-from pii_guard.revealing import EncryptedColumn, encrypted_columns, field_of, refuse_stray, row_places, stated_key
+from pii_guard.revealing import (
+    EncryptedColumn,
+    encrypted_columns,
+    field_of,
+    refuse_stray,
+    row_places,
+    stated_key,
+    with_tags,
+)
 from pii_guard.spans import move_spans, span_key_ids
 from pii_guard.tags import read_tag, write_tag
 
@@ -71,7 +78,7 @@ def reencrypt(
     """
     first = list(islice(reader, 1))
     known = frozenset(record.key_id for record in keyring.records()).__contains__
-    tagged = _tagged(reader.schema, table, tags or {})
+    tagged = with_tags(reader.schema, table, tags or {})
     columns = encrypted_columns(tagged, first[0] if first else None, known)
     if not columns:
         raise UsageError("nothing in it is encrypted: there is no tag and no token")
@@ -96,16 +103,6 @@ def reencrypt(
                 raise error.shifted(access.rows) from None
 
     return pa.RecordBatchReader.from_batches(schema, released()), run.moved
-
-
-def _tagged(schema: pa.Schema, table: str, tags: Mapping[str, Tag]) -> pa.Schema:
-    """The schema with the tags of a sidecar on the columns that have none of their own."""
-    fields = list(schema)
-    for index, name in enumerate(unique_names(schema)):
-        tag = tags.get(f"{table}.{path_text((safe_name(name, index + 1)[0],))}")
-        if tag is not None and read_tag(fields[index]) is None:
-            fields[index] = write_tag(fields[index], tag)
-    return pa.schema(fields, schema.metadata)
 
 
 class _Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +36,7 @@ __all__ = [
     "reveal_batches",
     "row_places",
     "stated_key",
+    "with_tags",
 ]
 
 UNKNOWN = Kind("", "", keep=(0, 0))
@@ -91,6 +92,16 @@ def carried_tags(schema: pa.Schema, table: str) -> dict[str, Tag]:
         if tag is not None:
             found[f"{table}.{path_text((safe_name(name, index + 1)[0],))}"] = tag
     return found
+
+
+def with_tags(schema: pa.Schema, table: str, tags: Mapping[str, Tag]) -> pa.Schema:
+    """The schema with the tags of a sidecar on the columns that have none of their own."""
+    fields = list(schema)
+    for index, name in enumerate(unique_names(schema)):
+        tag = tags.get(f"{table}.{path_text((safe_name(name, index + 1)[0],))}")
+        if tag is not None and read_tag(fields[index]) is None:
+            fields[index] = write_tag(fields[index], tag)
+    return pa.schema(fields, schema.metadata)
 
 
 def field_of(column: EncryptedColumn, keys: Keyring) -> str:

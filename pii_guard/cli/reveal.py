@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import pyarrow as pa
 
 from pii_guard import connectors
 from pii_guard.audit import AccessLog
@@ -21,6 +23,9 @@ from pii_guard.cli.settings import existing_policy, place_of
 from pii_guard.cli.tables import only_table
 from pii_guard.crypto.token import OnError
 from pii_guard.guard import ACCESS_LOG, Guard
+from pii_guard.model import Tag
+from pii_guard.revealing import with_tags
+from pii_guard.tags import load_sidecar, sidecar_path
 
 __all__ = ["command"]
 
@@ -79,11 +84,21 @@ def command(
     rules = existing_policy(policy, place_of(source))
     connectors.check_target(target, overwrite=overwrite)
     guard = Guard(rules, open_keyring(keys, passphrase_file), audit=AccessLog(keys / ACCESS_LOG, heads))
+    tags = load_sidecar(sidecar_path(place_of(source)))
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     with guard.reveal(purpose=purpose, actor=actor, task=task, reason=reason, role=role) as session:
-        revealed = session.decrypt(data.reader(), columns=names, masked=masked, on_error=on_error, subject=subject)
+        revealed = session.decrypt(
+            _tagged(data.reader(), data.name, tags), columns=names, masked=masked, on_error=on_error, subject=subject
+        )
         rows = connectors.write(revealed, target, overwrite=overwrite, private=True)
     announce(
         f"wrote {rows:,} row{'' if rows == 1 else 's'} to {target}, {'masked' if masked else 'opened'} for {purpose}"
     )
     return 0
+
+
+def _tagged(reader: pa.RecordBatchReader, table: str, tags: Mapping[str, Tag]) -> pa.RecordBatchReader:
+    """The rows with the tags of a sidecar on the columns that carry none."""
+    schema = with_tags(reader.schema, table, tags)
+    batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
+    return pa.RecordBatchReader.from_batches(schema, batches)

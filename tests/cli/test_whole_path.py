@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cli_runner import EXAMPLES, Result, run
@@ -138,3 +140,30 @@ def test_overwrite_is_asked_for(protected: Path) -> None:
     assert target.read_bytes() == before
     done(run(*arguments, "--overwrite", cwd=protected))
     assert target.read_bytes() != before
+
+
+def test_tags_beside_a_file_speak_for_it(shop: Path) -> None:
+    """A CSV holds no tags: its sidecar gives types and masks back, and is refused where it says more than the keys."""
+    table = pa.table({"phone": ["010-1234-5678"], "born": pa.array([datetime.date(1990, 1, 2)])})
+    pq.write_table(table, shop / "people.parquet")
+    (shop / "pii-guard.toml").write_text(
+        'version = 1\n[purposes.delivery]\ntitle = "Delivery"\n[purposes.ads]\ntitle = "Ads"\n[retention.contract]\n'
+        'period = "P5Y"\n[[fields]]\nmatch = "people.*"\npurposes = ["delivery"]\nretention = "contract"\n',
+        encoding="utf-8",
+    )
+    assert run("protect", "people.parquet", "--to", "sealed.csv", cwd=shop).code == 0
+    command = ("reveal", "sealed.csv", "--overwrite", "--purpose", "delivery", "--to")
+    done(run(*command, "back.parquet", cwd=shop))
+    assert pq.read_table(shop / "back.parquet").equals(table)
+    done(run(*command, "masked.csv", "--masked", cwd=shop))
+    assert rows(shop / "masked.csv")[1][0] == "***-****-**78"
+    sidecar = shop / "pii-guard.tags.toml"
+    right = sidecar.read_text(encoding="utf-8")
+    for wrong, said in (
+        (right.replace('"delivery"', '"ads"'), "its tag states purpose 'ads'"),
+        (right.replace('"people.phone"', '"people.born"'), "several fields (people.born, people.phone)"),
+        (right + "junk", "is not valid TOML"),
+    ):
+        sidecar.write_text(wrong, encoding="utf-8")
+        refused = run(*command, "none.csv", cwd=shop)
+        assert (refused.code, said in refused.stderr, (shop / "none.csv").exists()) == (2, True, False), refused.stderr
