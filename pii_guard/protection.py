@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -70,7 +71,7 @@ def protect_batches(
     indexes = frozenset(index for index, name in enumerate(reader.schema.names) if name in names)
     run = _Run(reader.schema, indexes, keyring, detectors, hashed, period)
     outputs = [output for field in planned for output in run.outputs(field)]
-    schema = pa.schema([output.field for output in outputs], reader.schema.metadata)
+    schema = _described([output.field for output in outputs], reader.schema)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
@@ -187,6 +188,21 @@ class _Run:
             return pc.coalesce(new, batch.column(known).cast(pa.string()))
 
         return write_tag(pa.field(name, pa.string()), stated), made
+
+
+def _described(fields: Sequence[pa.Field], before: pa.Schema) -> pa.Schema:
+    """The schema of `fields` with the metadata of `before`, in which pandas describes columns by types that they may
+    not have any more: it would refuse to read them."""
+    metadata: dict[bytes, bytes] = dict(before.metadata or {})
+    try:
+        pandas = json.loads(metadata[b"pandas"])
+        kept = {field.name for field in fields if field.type == before.field(field.name).type}
+        for entry in pandas["columns"]:
+            if entry["field_name"] not in kept:
+                entry |= {"pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    except (KeyError, TypeError, ValueError):  # none, or none that pandas would take
+        return pa.schema(fields, before.metadata)
+    return pa.schema(fields, metadata | {b"pandas": json.dumps(pandas).encode()})
 
 
 def _text(column: pa.Field, tag: Tag, kind: pa.DataType | None = None) -> pa.Field:

@@ -25,6 +25,7 @@ from pii_guard.errors import (
     UsageError,
 )
 from pii_guard.model import Protection, Tag
+from pii_guard.protection import encrypt_plain
 from pii_guard.tags import parse_type, read_tag, write_tag
 
 POLICY = """
@@ -107,6 +108,38 @@ def test_frames_of_other_libraries_are_taken(guard: Guard, convert: Any) -> None
     protected = guard.protect(data, table="customers").read_all()
     revealed = opened(guard, protected, purpose="delivery")
     assert revealed["phone"].cast(pa.string()).to_pylist() == TABLE["phone"].to_pylist()
+
+
+def test_pandas_reads_what_it_described_before(guard: Guard, tmp_path: Path) -> None:
+    """Its own description of columns goes along with the data, and follows their types."""
+    frame = pd.DataFrame(
+        {
+            "phone": pd.Categorical(["010-1234-5678", None, "010-1234-5678"]),
+            "born": pd.Series(["1990-01-02", None, "2000-02-29"], [10, 20, 30]).pipe(pd.to_datetime, utc=True),
+            "card": pd.array([4111111111111111, None, 1], dtype="Int64"),
+            "visits": pd.array([1, None, 3], dtype="Int64"),
+        },
+        index=[10, 20, 30],
+    )
+    rule = '[[fields]]\nmatch = ["t.phone", "t.born", "t.card"]\npurposes = ["delivery"]\nretention = "contract"\n'
+    (tmp_path / "t.toml").write_text(POLICY + rule)
+    own = Guard(tmp_path / "t.toml", guard.keys)
+    protected = own.protect(frame, table="t").read_pandas()
+    assert protected.index.tolist() == [10, 20, 30]
+    assert [str(value)[:4] for value in protected["card"]] == ["pgd1", "nan", "pgd1"]
+    assert str(protected["visits"].dtype) == "Int64"
+    with own.reveal(purpose="delivery") as session:
+        table = own.protect(frame, table="t").read_all()
+        back = session.decrypt(table, masked=False).read_pandas()
+    assert back["card"].tolist()[::2] == frame["card"].tolist()[::2]
+    assert back["born"].equals(frame["born"])
+
+
+def test_text_that_would_not_come_back_is_refused(guard: Guard) -> None:
+    """A column that says it is text and is not: what is encrypted can be decrypted."""
+    broken = pa.array([b"\xff\xfe", b"a"]).view(pa.string())
+    with pytest.raises(UsageError, match=r"are not valid UTF-8; make the column binary first"):
+        encrypt_plain(broken, guard.keys.encryption_key("t.phone", "contract", ["delivery"]), guard.keys)
 
 
 def test_an_undeclared_purpose_is_refused_and_recorded(guard: Guard) -> None:

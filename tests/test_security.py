@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from opening import opened
+from guards import opened
 
 from pii_guard import Guard, Keyring
 from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column

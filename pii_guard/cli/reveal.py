@@ -25,7 +25,7 @@ from pii_guard.crypto.token import OnError
 from pii_guard.guard import ACCESS_LOG, Guard
 from pii_guard.model import Tag
 from pii_guard.revealing import with_tags
-from pii_guard.tags import load_sidecar, sidecar_path
+from pii_guard.sidecar import load_sidecar, sidecar_path
 
 __all__ = ["command"]
 

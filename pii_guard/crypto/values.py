@@ -54,10 +54,11 @@ def as_binary(values: pa.Array) -> pa.LargeBinaryArray | None:
 def encode(values: pa.Array, field: str) -> pa.LargeBinaryArray:
     """The bytes to encrypt for each value, nulls kept.
 
-    Raises UsageError for a nested type, a type without a text form, and for values that their text does not bring back
-    (such as a date before the year 0): what is encrypted can be decrypted to the same value.
+    Raises UsageError for a nested type, a type without a text form, text that is not UTF-8, and for values that their
+    text does not bring back (such as a date before the year 0): what is encrypted can be decrypted to the same value.
     """
     plain = _decoded(values)
+    _must_be_text(plain, field)
     if _holds_bytes(plain.type) or pt.is_null(plain.type):
         return to_binary(plain)
     if pt.is_nested(plain.type):  # not naming the type: the field names in it may be values
@@ -78,8 +79,18 @@ def encode(values: pa.Array, field: str) -> pa.LargeBinaryArray:
 
 def encode_list(values: pa.Array, field: str) -> list[bytes | None]:
     """`encode` as a list, for a few values: nine tenths of the time of a cast are the call."""
+    _must_be_text(values, field)
     found = listed(values)
     return encode(values, field).to_pylist() if found is None else found
+
+
+def _must_be_text(values: pa.Array, field: str) -> None:
+    """That text is valid UTF-8, which pyarrow does not hold: other text would not come back."""
+    if pt.is_string(values.type) or pt.is_large_string(values.type):
+        try:
+            values.validate(full=True)
+        except pa.ArrowInvalid:
+            raise UsageError(f"{field}: some values are not valid UTF-8; make the column binary first") from None
 
 
 def listed(values: pa.Array) -> list[bytes | None] | None:
