@@ -85,8 +85,8 @@ def test_every_run_of_letters_and_digits_comes_out(folder: Path, data: bytes) ->
     A letter right after a byte from 0x80 may be the second byte of a CP949 character, so no run begins there; a run
     that is longer than the overlap of two windows may be cut.
     """
-    assume(not encoding.wide_encoding(data))
     with small_limits():
+        assume(not encoding.wide_encoding(data[: encoding.BLOCK]))
         rows, unparsed = content(table_of(folder / "any.csv", data))
     found = "\x01".join([*(cell for row in rows for cell in row), *unparsed])
     for run in re.findall(rb"(?<![\x80-\xff0-9A-Za-z])[0-9A-Za-z]+", data):
@@ -98,9 +98,9 @@ def test_every_run_of_letters_and_digits_comes_out(folder: Path, data: bytes) ->
 def test_valid_utf8_comes_out_unchanged(folder: Path, data: bytes) -> None:
     """Where the file is UTF-8, Korean letters come out too, and nothing is replaced."""
     text = data.decode("utf-8", "ignore")
-    assume(not encoding.wide_encoding(text.encode()))  # ASCII with a zero behind each character is UTF-16
     table = table_of(folder / "utf8.csv", text)
-    with small_limits():
+    with small_limits():  # ASCII with a zero behind each character is UTF-16
+        assume(not encoding.wide_encoding(text.encode()[: encoding.BLOCK]))
         rows, unparsed = content(table)
     found = "\x01".join([*(cell for row in rows for cell in row), *unparsed])
     assert table.replaced == 0

@@ -8,7 +8,7 @@ import struct
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pii_guard.connectors import encoding
@@ -73,8 +73,7 @@ def test_bad_bytes_are_replaced_and_counted() -> None:
 @given(st.binary(max_size=200), st.integers(1, 64))
 def test_ascii_digits_and_line_feeds_survive_anything(data: bytes, block: int) -> None:
     """Whatever else the bytes are, every digit, line feed, comma and quote comes out, in order."""
-    if wide_encoding(data):
-        return
+    assume(not wide_encoding(data[:block]))
     kept = b'0123456789\n\r,"\0'
     text, _ = decoded(data, block)
     assert [char for char in text.encode() if char in kept] == [byte for byte in data if byte in kept]
