@@ -30,10 +30,11 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from pii_guard.crypto import siv
-from pii_guard.crypto.blind_index import Normaliser, index_column
+from pii_guard.crypto.blind_index import index_column
 from pii_guard.crypto.buffers import Matrix, by_length, from_buffers
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.layout import SUITES
+from pii_guard.crypto.normaliser import Normaliser
 from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.secret import Secret
 from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.crypto.blind_index import index_column, normaliser_of
+from pii_guard.crypto.blind_index import index_column
 from pii_guard.crypto.buffers import valid
 from pii_guard.crypto.key import ColumnKey, MarkerKey, Mode
+from pii_guard.crypto.normaliser import normaliser_of
 from pii_guard.crypto.password import hash_column
 from pii_guard.crypto.pseudonym import hmac_column
 from pii_guard.crypto.rows import row_keys, unnamed

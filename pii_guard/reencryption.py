@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pii_guard.audit import AccessLog, AccessRequest
-from pii_guard.crypto.blind_index import Normaliser, index_column, labels, normaliser_of
+from pii_guard.crypto.blind_index import index_column, labels
 from pii_guard.crypto.key import ColumnKey, Mode
+from pii_guard.crypto.normaliser import Normaliser, normaliser_of
 from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, token_prefix
 from pii_guard.errors import TokenError, UsageError

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pii_guard.crypto.blind_index import Normaliser, labels, normalised, normaliser_of
+from pii_guard.crypto.blind_index import labels
 from pii_guard.crypto.blind_index import tokens as index_tokens
 from pii_guard.crypto.key import ColumnKey
+from pii_guard.crypto.normaliser import Normaliser, normalised, normaliser_of
 from pii_guard.errors import UsageError
 from pii_guard.planning import INDEX_SUFFIX
 from pii_guard.tags import read_tag

@@ -13,8 +13,9 @@ from guards import guard_of, opened, recorded
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.check import check
-from pii_guard.crypto.blind_index import labels, normaliser_of, tokens
+from pii_guard.crypto.blind_index import labels, tokens
 from pii_guard.crypto.key import Mode
+from pii_guard.crypto.normaliser import normaliser_of
 from pii_guard.crypto.password import verify
 from pii_guard.errors import KeyringError, PurposeRefusedError, UnprotectedDataError, UsageError
 from pii_guard.finder import find

@@ -34,8 +34,9 @@ from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
 
-from pii_guard.crypto.blind_index import Normaliser, index_column, normaliser_of
+from pii_guard.crypto.blind_index import index_column
 from pii_guard.crypto.key import ColumnKey, Mode
+from pii_guard.crypto.normaliser import Normaliser, normaliser_of
 from pii_guard.crypto.token import encrypt_column, find_tokens
 from pii_guard.errors import PiiGuardError, TokenError, UsageError
 from pii_guard.guard import Guard

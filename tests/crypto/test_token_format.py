@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from token_oracle import derived, made, opened
 
 from pii_guard.crypto import token as token_module
-from pii_guard.crypto.blind_index import Normaliser, index_column
+from pii_guard.crypto.blind_index import index_column
 from pii_guard.crypto.key import ColumnKey, Mode
+from pii_guard.crypto.normaliser import Normaliser
 from pii_guard.crypto.pseudonym import hmac_column
 from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.secret import Secret

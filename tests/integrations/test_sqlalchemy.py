@@ -16,8 +16,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_col
 from sqlalchemy.schema import CreateTable
 
 from pii_guard import Guard
-from pii_guard.crypto.blind_index import Normaliser, index_column
+from pii_guard.crypto.blind_index import index_column
 from pii_guard.crypto.key import ColumnKey
+from pii_guard.crypto.normaliser import Normaliser
 from pii_guard.crypto.secret import Secret
 from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError
 from pii_guard.integrations.sqlalchemy import BlindIndex, Encrypted, Sealed, keep_index, reading, render_item
