@@ -7,15 +7,19 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
-from cli_runner import run
+import sqlalchemy
+from cli_runner import EXAMPLES, run
 from databases import CASES, PHONE, Case, Made, opened, scanned, sqlite
 from jsonschema import Draft202012Validator
 
 import pii_guard
 from pii_guard import scan
+from pii_guard.connectors import sqlalchemy as by_sqlalchemy
+from pii_guard.connectors.database import Column, Relation
 from pii_guard.connectors.json_columns import unfolded
 from pii_guard.model import Confidence
 from pii_guard.reports import ScanReport
@@ -72,8 +76,6 @@ def fill(made: Made, values: list[Any], spaced: str) -> None:
 @pytest.mark.parametrize("values", [OBJECTS, CHANGING], ids=["alike", "changing"])
 def test_json_is_read_as_ndjson_is(made: Made, values: list[Any], tmp_path: Path) -> None:
     """Fields are paths, and verdicts those of the file with the same objects, changing types included."""
-    if not made.json:
-        return
     path = tmp_path / "t.ndjson"
     path.write_text("".join(json.dumps({"doc": value}) + "\n" for value in values), encoding="utf-8")
     fill(made, values, "\n " if values is OBJECTS else "")
@@ -88,11 +90,10 @@ def test_json_is_read_as_ndjson_is(made: Made, values: list[Any], tmp_path: Path
 
 def test_json_of_pipelines_is_text(made: Made) -> None:
     """Only scanning takes documents apart: one schema for all rows is what a pipeline needs."""
-    if made.json:
-        fill(made, OBJECTS[:3], "")
-        (table,) = opened(made.url).tables()
-        texts = table.reader().read_all().column(0).to_pylist()
-        assert [json.loads(text) for text in texts] == OBJECTS[:3]
+    fill(made, OBJECTS[:3], "")
+    (table,) = opened(made.url).tables()
+    texts = table.reader().read_all().column(0).to_pylist()
+    assert [json.loads(text) for text in texts] == OBJECTS[:3]
 
 
 def test_a_sqlite_file_by_its_name_is_as_by_its_url(tmp_path: Path) -> None:
@@ -152,6 +153,32 @@ def test_keys(made: Made) -> None:
     report = json.loads(done.stdout)
     Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(report)
     keys = {entry["field"]: entry.get("key") for entry in report["fields"]}
-    if made.json:  # SQLAlchemy's databases say nothing of keys here
-        assert keys == {"phone": "primary", "owner": "foreign", "mail": None}
-        assert "it is a part of a primary key" in run("explain", made.url, "--field", "phone").stdout
+    assert keys == {"phone": "primary", "owner": "foreign", "mail": None}
+    assert "it is a part of a primary key" in run("explain", made.url, "--field", "phone").stdout
+
+
+def test_what_sqlalchemy_reflects() -> None:
+    """Comments, keys of several columns, and documents that a driver has parsed already, which are text again."""
+    inspector = mock.Mock()
+    inspector.get_columns.return_value = [
+        {"name": "a", "type": sqlalchemy.Text(), "comment": "휴대폰번호"},
+        {"name": "b", "type": sqlalchemy.JSON()},
+    ]
+    inspector.get_pk_constraint.return_value = {"constrained_columns": ["a", "b"]}
+    inspector.get_foreign_keys.side_effect = NotImplementedError
+    with mock.patch("sqlalchemy.inspect", return_value=inspector):
+        columns = by_sqlalchemy._described(mock.Mock(), Relation("", "t"))
+    assert columns == [Column("a", "휴대폰번호", "primary"), Column("b", "", "primary", json=True)]
+    rows = by_sqlalchemy._with_text([("x", {"전화": [PHONE]}), (1, '{"a": 1}'), (2, None)], {1})
+    assert rows == [["x", f'{{"전화": ["{PHONE}"]}}'], [1, '{"a": 1}'], [2, None]]
+
+
+def test_the_examples_by_path(made: Made) -> None:
+    """A table of the example inquiries, what is nested as JSON, gives the verdicts of the file."""
+    path = EXAMPLES / "inquiries.ndjson"
+    inquiries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    made.execute(f"CREATE TABLE t (id int, customer {made.json}, message {made.text})")
+    for each in inquiries:
+        customer = json.dumps(each["customer"], ensure_ascii=False)
+        made.execute(f"INSERT INTO t VALUES ({each['id']}, '{customer}', '{each['message']}')")
+    assert found(scanned(made.url)) == found(scan(path)) != []

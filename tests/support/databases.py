@@ -66,7 +66,7 @@ class Made:
     text: str = "text"
     """The type of any text."""
     json: str = "json"
-    """The type of JSON; empty where there is none."""
+    """The type of JSON."""
 
     def name(self, text: str) -> str:
         return self.quote + text.replace(self.quote, self.quote * 2) + self.quote
@@ -226,7 +226,7 @@ def by_sqlalchemy(tmp_path: Path) -> Iterator[Made]:
         "[sqlalchemy.dialects]\nlite = sqlalchemy.dialects.sqlite.pysqlite:SQLiteDialect_pysqlite\n"
     )
     with sqlite(tmp_path) as made, mock.patch.object(sys, "path", [*sys.path, str(installed.parent)]):
-        yield replace(made, url=made.url.replace("sqlite://", "lite://"), json="")
+        yield replace(made, url=made.url.replace("sqlite://", "lite://"))
 
 
 CASES = (
