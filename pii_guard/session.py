@@ -277,9 +277,11 @@ class Session:
                 self._keys.decryption_key(key_id, self._request.purpose)
             fields = [field_of(column, self._keys) for column in columns]
             self._grant(fields)
-        except KeyringError:
+        except KeyringError as error:
             self._audit.refused(request, fields=stated, key_ids=ids)
-            raise
+            if type(error) is not KeyringError or not any(map(self._keys.destroyed, ids)):
+                raise
+            raise KeyringError(f"{error}; open the other columns alone, or take nulls for it (on-error null)") from None
         return fields
 
     def _grant(self, fields: Sequence[str]) -> None:
