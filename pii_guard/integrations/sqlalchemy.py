@@ -254,7 +254,8 @@ def keep_index(value: InstrumentedAttribute[Any], index: InstrumentedAttribute[A
     set no attributes (`insert(Customer)` with a list of rows, `update(Customer).values(...)`, those of tables too).
 
     A sealed value can be put back into the row that it was read from; into another one it is refused (UsageError), as
-    nobody knows its index. So are statements with several rows in `values`: give the rows to `execute`.
+    nobody knows its index. So are statements with several rows in `values`: give the rows to `execute`. What an upsert
+    sets where there is a row already (`set_`) and SQL as text have to name both columns themselves.
     """
     column, other = value.property.columns[0], index.property.columns[0]
     _INDEXED.setdefault(column.table, {})[column.key] = other.key
