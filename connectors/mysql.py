@@ -20,6 +20,7 @@ from pii_guard.connectors.base import Capabilities
 from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.key_ranges import drawn
+from pii_guard.connectors.mysql_errors import DENIED, ERRORS, failure
 from pii_guard.connectors.mysql_keys import MysqlKeys
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
@@ -62,19 +63,6 @@ _JSON = """
 """
 """In MariaDB, where JSON is text of a column that has such a constraint, of its own name."""
 
-_DENIED = frozenset({1142, 1143})
-
-_REASONS = {
-    1044: "permission denied",
-    1142: "permission denied",
-    1143: "permission denied for some of its columns",
-    1146: "there is no such table, or no more",
-    1356: "a view of something that is gone, or that its owner may not read",
-    1317: "it was ended by an administrator",
-    1205: "locked by another session",
-    1969: "it took longer than the statement timeout of the server",
-    3024: "it took longer than the statement timeout of the server",
-}
 _REFUSALS = {
     1040: "the server has no connection left",
     1044: "the account may not use this database",
@@ -85,8 +73,6 @@ _REFUSALS = {
     2003: "no server answers there",
     2026: "the TLS connection was refused; see ssl_ca and ssl_verify_identity",
 }
-_LOST = frozenset({0, 1053, 1927, 2006, 2013, 2014, 2055})
-"""Codes of servers that are gone or end connections."""
 
 
 class UnbufferedCursor(SSCursor):  # type: ignore[misc]
@@ -145,7 +131,7 @@ class MysqlTable(DatabaseTable):
             cursor.execute(f"SELECT {chosen} {first}")
         except pymysql.MySQLError as error:
             readable = ", ".join(quoted(column.name, "`") for column in self.columns if column.readable)
-            if error.args[0] not in _DENIED or not readable or self.withheld:
+            if error.args[0] not in DENIED or not readable or self.withheld:
                 raise
             chosen = readable
             cursor.execute(f"SELECT {chosen} {first}")  # the server lists no columns on which the account has no right
@@ -304,8 +290,6 @@ def speaking(target: str, what: str) -> Iterator[None]:
     """Turn errors of the driver into errors without its message, which quotes values and the query."""
     try:
         yield
-    except (pymysql.MySQLError, OSError) as error:
-        code = error.args[0] if error.args and isinstance(error, pymysql.MySQLError) else 0
-        if code in _LOST:
-            raise LostConnectionError(target, f"{what}: the connection was lost") from None
-        raise ReadError(target, f"{what}: {_REASONS.get(code, f'the server refused it (code {code})')}") from None
+    except ERRORS as error:
+        failed = failure(error)
+        raise (LostConnectionError if failed.lost else ReadError)(target, f"{what}: {failed.reason}") from None

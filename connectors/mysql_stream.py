@@ -23,6 +23,7 @@ from pii_guard.connectors.database import Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl, Mode
 from pii_guard.connectors.fitting import JSON, TEXTS, UUID, Fit, Rows, TypedColumn, new_columns
 from pii_guard.connectors.mysql import MysqlSource, UnbufferedCursor, speaking
+from pii_guard.connectors.mysql_errors import ERRORS, TOO_LONG, failure
 from pii_guard.connectors.mysql_swap import lost, name_of, renamed, uncopied
 from pii_guard.connectors.rows import batches_made
 from pii_guard.connectors.selection import Selection
@@ -102,29 +103,8 @@ _STRICT = (
 _MOST_BYTES = 4 << 20
 """Of one INSERT."""
 
-_REASONS = {
-    1044: "permission denied",
-    1048: "a column that must have a value has none",
-    1050: "a table of this name was made meanwhile",
-    1062: "a key occurs twice, or is in the table already",
-    1142: "permission denied",
-    1143: "permission denied for some of its columns",
-    1153: "a row is larger than the server takes at once (max_allowed_packet)",
-    1103: "the server takes no such name of a table",
-    1166: "the server takes no such name of a column",
-    1205: "locked by another session",
-    1264: "a number is too large for its column",
-    1292: "a date or time that its column does not keep",
-    1290: "the server takes no writes (read only)",
-    1406: "a value is too long for its column",
-    1451: "a foreign key is broken: rows of other tables refer to its rows",
-    1452: "a foreign key is broken: rows refer to rows that are not there",
-    1836: "the server takes no writes (read only)",
-    1366: "a value is none of the type of its column",
-    1265: "a value is none of the type of its column",
-    3819: "a check constraint is broken",
-    4025: "a check constraint is broken",
-}
+_OF_COLUMNS = frozenset({1048, 1264, TOO_LONG})
+"""Codes of errors whose message names the column, and no value."""
 _COLUMN = re.compile(r"[Cc]olumn '([^']+)'")
 
 
@@ -374,13 +354,10 @@ def _storing(where: str, *, committing: bool = False) -> Iterator[None]:
     """Turn errors of the driver into errors without its message, which quotes values."""
     try:
         yield
-    except (pymysql.MySQLError, OSError) as error:
-        code = error.args[0] if error.args and isinstance(error, pymysql.MySQLError) else 0
-        if code in (0, 2006, 2013, 2014, 2055):
-            if committing:
-                said = "the connection was lost while committing; look whether the rows are there"
-                raise WriteError(f"{where}: {said}") from None
-            raise WriteError(f"{where}: the connection was lost; nothing was written") from None
-        column = _COLUMN.search(str(error.args[1])) if code in (1048, 1264, 1406) and len(error.args) > 1 else None
-        said = _REASONS.get(code, f"the server refused it (code {code})") + (f" (column {column[1]})" if column else "")
+    except ERRORS as error:
+        failed = failure(error)
+        if failed.lost and committing:
+            raise WriteError(f"{where}: {failed.reason} while committing; look whether the rows are there") from None
+        column = _COLUMN.search(str(error.args[1])) if failed.code in _OF_COLUMNS else None
+        said = f"{failed.reason} (column {column[1]})" if column else failed.reason
         raise WriteError(f"{where}: {said}; nothing was written") from None

@@ -23,6 +23,7 @@ from adbc_driver_postgresql import dbapi
 
 from pii_guard.connectors.base import MAX_BATCH_BYTES, Capabilities, bounded, empty_batch
 from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
+from pii_guard.connectors.postgresql_errors import ERRORS, failure
 from pii_guard.errors import LostConnectionError, ReadError, UnreachableError
 
 __all__ = ["BATCHES", "PostgresqlSource", "PostgresqlTable", "speaking"]
@@ -72,13 +73,6 @@ _AS_THEY_ARE = frozenset(
 """Types that Arrow has too."""
 _JSON = frozenset({"json", "jsonb"})
 
-_STATES = {
-    "42501": "permission denied",
-    "42P01": "there is no such table, or no more",
-    "3F000": "there is no such schema, or no more",
-    "55P03": "locked by another session",
-    "57014": "it took longer than the statement timeout (?options=-c%20statement_timeout%3D... in the URL sets it)",
-}
 _REFUSALS = {
     r"password authentication failed": "the password is wrong",
     r"no password supplied": "it wants a password; set PGPASSWORD, or write one into ~/.pgpass",
@@ -265,19 +259,6 @@ def speaking(target: str, what: str, connection: Any) -> Iterator[None]:
     """Turn errors of the driver into errors without its message, which quotes values and the query."""
     try:
         yield
-    except (adbc_driver_manager.Error, OSError, pa.ArrowException) as error:
-        if _is_lost(connection):
-            raise LostConnectionError(target, f"{what}: the connection was lost") from None
-        state = getattr(error, "sqlstate", None)
-        if state is None and "statement timeout" in str(error):
-            state = "57014"
-        said = f"the server refused it (SQLSTATE {state})" if state else "the server broke off reading it"
-        raise ReadError(target, f"{what}: {_STATES.get(str(state), said)}") from None
-
-
-def _is_lost(connection: Any) -> bool:
-    try:
-        connection.rollback()
-    except (adbc_driver_manager.Error, OSError):
-        return True
-    return False
+    except ERRORS as error:
+        failed = failure(error, connection)
+        raise (LostConnectionError if failed.lost else ReadError)(target, f"{what}: {failed.reason}") from None

@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import adbc_driver_manager
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +19,7 @@ from pii_guard.connectors.database import Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl, Mode
 from pii_guard.connectors.fitting import JSON, UUID, Fit, Rows, TypedColumn, new_columns
 from pii_guard.connectors.postgresql import BATCHES, PostgresqlSource, speaking
+from pii_guard.connectors.postgresql_errors import ERRORS, failure
 from pii_guard.connectors.postgresql_swap import filled_beside, put_in_place
 from pii_guard.connectors.selection import Selection
 from pii_guard.connectors.streams import Stream
@@ -72,26 +72,6 @@ _CASCADES = """
     WHERE confrelid = to_regclass($1) AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1
 """
 _STAGE = "pii_guard_stage"
-
-_STATES = {
-    "22001": "a value is too long for its column",
-    "22003": "a number is too large for its column",
-    "22P02": "a text is no value of the type of its column",
-    "23502": "a column that must have a value has none",
-    "23503": "a foreign key is broken: rows refer to rows that are not there",
-    "23505": "a key occurs twice, or is in the table already",
-    "23514": "a check constraint is broken",
-    "23P01": "an exclusion constraint is broken",
-    "25006": "the server takes no writes (a standby, or set to read only)",
-    "40P01": "it and another session waited for each other",
-    "42501": "permission denied",
-    "42P07": "a table of this name was made meanwhile",
-    "2BP01": "other objects of the database depend on the table",
-    "3F000": "there is no such schema",
-    "53100": "the server has no space left on its disk",
-    "55P03": "locked by another session",
-    "57014": "it took longer than the statement timeout, or was cancelled",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,22 +303,17 @@ def _storing(where: str, connection: Any, rows: Rows | None = None, *, committin
     """Turn errors of the driver into errors without its message, which quotes values."""
     try:
         yield
-    except (adbc_driver_manager.Error, OSError, pa.ArrowException) as error:
+    except ERRORS as error:
         if rows is not None:
             rows.check()
-        state = getattr(error, "sqlstate", None)
-        if state is None and committing:
-            raise WriteError(
-                f"{where}: the connection was lost while committing; look whether the rows are there"
-            ) from None
+        failed = failure(error, connection)
+        if failed.lost and committing:
+            raise WriteError(f"{where}: {failed.reason} while committing; look whether the rows are there") from None
         details = dict(getattr(error, "details", None) or ())
         named = [
             f"{what} {details[key].decode(errors='replace')}"
             for what, key in (("constraint", b"PG_DIAG_CONSTRAINT_NAME"), ("column", b"PG_DIAG_COLUMN_NAME"))
             if key in details
         ]
-        said = _STATES.get(str(state)) or (
-            f"the server refused it (SQLSTATE {state})" if state else "the connection was lost"
-        )
-        said += f" ({', '.join(named)})" if named else ""
+        said = f"{failed.reason} ({', '.join(named)})" if named else failed.reason
         raise WriteError(f"{where}: {said}; nothing was written") from None

@@ -22,6 +22,7 @@ from pii_guard.connectors.database import Relation, quoted
 from pii_guard.connectors.database_url import Mode
 from pii_guard.connectors.fitting import JSON, TEXTS, UUID, Fit, Rows, TypedColumn, new_columns
 from pii_guard.connectors.rows import batches_made, integers
+from pii_guard.connectors.sqlite_errors import ERRORS, failure
 from pii_guard.connectors.streams import FileStream
 from pii_guard.errors import PiiGuardError, ReadError, UsageError, WriteError
 
@@ -66,21 +67,6 @@ _STATEMENTS = """
     WHERE tbl_name = ? COLLATE NOCASE AND type IN ('table', 'index') AND sql IS NOT NULL ORDER BY rowid
 """
 
-_REASONS = {
-    "SQLITE_CONSTRAINT_UNIQUE": "a key occurs twice, or is in the table already",
-    "SQLITE_CONSTRAINT_PRIMARYKEY": "a key occurs twice, or is in the table already",
-    "SQLITE_CONSTRAINT_ROWID": "a key occurs twice, or is in the table already",
-    "SQLITE_CONSTRAINT_NOTNULL": "a column that must have a value has none",
-    "SQLITE_CONSTRAINT_CHECK": "a check constraint is broken",
-    "SQLITE_CONSTRAINT_DATATYPE": "a value is none of the type of its column",
-    "SQLITE_FULL": "no space left on the device",
-    "SQLITE_READONLY": "the file may not be written",
-    "SQLITE_BUSY": "locked by another program",
-    "SQLITE_READONLY_ROLLBACK": "changes of a program that ended early wait to be undone; open it once with a program "
-    "that may write",
-    "SQLITE_NOTADB": "no SQLite database",
-}
-
 
 class SqliteStream(FileStream):
     """A SQLite file."""
@@ -116,9 +102,8 @@ class SqliteStream(FileStream):
                 yield connection
         except OSError as error:
             raise ReadError(self.target, os_reason(error)) from None
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            said = _REASONS.get(getattr(error, "sqlite_errorname", ""), "SQLite refuses it, or the file is damaged")
-            raise ReadError(self.target, f"{what}: {said}") from None
+        except ERRORS as error:
+            raise ReadError(self.target, f"{what}: {failure(error).reason}") from None
 
     def _batch(self, rows: Sequence[tuple[Any, ...]], schema: pa.Schema, what: str) -> pa.RecordBatch:
         arrays = []
@@ -284,7 +269,5 @@ def _storing(where: str) -> Iterator[None]:
         yield
     except PiiGuardError:
         raise
-    except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
-        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-        said = _REASONS.get(name, f"SQLite refuses it ({name})")
-        raise WriteError(f"{where}: {said}; nothing was written") from None
+    except ERRORS as error:
+        raise WriteError(f"{where}: {failure(error).reason}; nothing was written") from None

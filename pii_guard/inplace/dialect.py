@@ -10,19 +10,23 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from pii_guard.connectors.database import Relation, quoted
+from pii_guard.connectors.failures import Failure
+from pii_guard.errors import ConflictError, LostConnectionError, WriteError
 from pii_guard.inplace.journal import Journal
 
 __all__ = ["NUMBER", "SHORTEST", "Counts", "Dialect", "Survey", "Which"]
 
 SHORTEST = 64
 """Characters of the shortest token (docs/FORMAT.md): what a constraint can ask for without a key."""
+
+_TOO_LONG = "a column is too narrow for the tokens of longer values that were written meanwhile; widen it"
 
 NUMBER = "pii_guard_n"
 """The column of a page that numbers its rows."""
@@ -69,6 +73,10 @@ class Dialect(ABC):
     """The type of a column that numbers the rows of a page."""
     engine: ClassVar[str] = ""
     """What stands behind the name of a table that is made, so that it has transactions."""
+    errors: ClassVar[tuple[type[Exception], ...]]
+    """What statements raise."""
+    too_long: ClassVar[int | str] = ""
+    """The code of the error of a value that is too long for its column."""
     page: str
     """The name of the temporary table of the rows at hand."""
 
@@ -94,6 +102,10 @@ class Dialect(ABC):
         """A connection of its own for `relation`; `source` is of the connector of the database."""
 
     # --- what each database says in its own way -------------------------------------------------------------------
+
+    @abstractmethod
+    def failure(self, error: Exception) -> Failure:
+        """What one of `errors` says."""
 
     @abstractmethod
     def execute(self, sql: str) -> list[Any]:
@@ -178,6 +190,20 @@ class Dialect(ABC):
     def clear_page(self) -> None:
         """Empty the temporary tables, before the rows of the next page are locked; it may commit."""
         self.execute(f"DELETE FROM {self.page}")
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn errors of the driver into errors without its message, which quotes values and statements."""
+        try:
+            yield
+        except self.errors as error:
+            failed = self.failure(error)
+            if failed.lost:
+                raise LostConnectionError(self.target, f"table {self.relation.name}: {failed.reason}") from None
+            if failed.conflict:
+                raise ConflictError(f"{self.target}: {self.relation.name}: {failed.reason}") from None
+            said = _TOO_LONG if failed.code == self.too_long else failed.reason
+            raise WriteError(f"{self.target}: table {self.relation.name}: {said}") from None
 
     # --- what all of them say ------------------------------------------------------------------------------------
 

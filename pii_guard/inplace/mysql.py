@@ -15,15 +15,15 @@ import pyarrow as pa
 import pymysql
 from pymysql.cursors import SSCursor
 
+from pii_guard.connectors import mysql_errors
 from pii_guard.connectors.database import Relation
-from pii_guard.connectors.mysql import MysqlSource
-from pii_guard.errors import ConflictError, LostConnectionError, UsageError, WriteError
-from pii_guard.inplace.dialect import NUMBER, SHORTEST, Dialect, Survey
+from pii_guard.connectors.failures import Failure
+from pii_guard.errors import UsageError, WriteError
+from pii_guard.inplace.dialect import NUMBER, SHORTEST, Survey
+from pii_guard.inplace.server import LOCK_SECONDS, ServerDialect
 
 __all__ = ["MysqlDialect"]
 
-_LOCK_SECONDS = 5
-"""How long another run is waited for: the server may still be at work on the last statement of one that was killed."""
 _ROW_LOCK_SECONDS = 10
 _STREAM_ROWS = 8192
 
@@ -33,35 +33,19 @@ _SESSION = (
     f"SET SESSION innodb_lock_wait_timeout = {_ROW_LOCK_SECONDS}",
 )
 
-_CONFLICTS = frozenset({1205, 1213, 1099, 3572})
-_LOST = frozenset({0, 1053, 1927, 2006, 2013, 2014, 2055})
-_REASONS = {
-    1021: "the disk of the server is full",
-    1026: "the disk of the server is full",
-    1114: "the table, or the disk of the server, is full",
-    1044: "permission denied",
-    1142: "permission denied",
-    1143: "permission denied",
-    1227: "permission denied",
-    1290: "the server is read-only",
-    1836: "the server is read-only",
-    1792: "the server is read-only",
-    1406: "a column is too narrow for the tokens of longer values that were written meanwhile; widen it",
-    4025: "a CHECK of the table refuses the new values",
-    3819: "a CHECK of the table refuses the new values",
-}
 _TYPES = ("varchar", "tinytext", "text", "mediumtext", "longtext")
 
 
-class MysqlDialect(Dialect):
+class MysqlDialect(ServerDialect):
+    errors: ClassVar = mysql_errors.ERRORS
+    too_long: ClassVar = mysql_errors.TOO_LONG
     mark: ClassVar = "`"
     octets: ClassVar = "octet_length(CONVERT({} USING utf8mb4))"
     number: ClassVar = "bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"
     engine: ClassVar = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
 
-    def __init__(self, target: str, relation: Relation, columns: Sequence[str], schema: str, connection: Any) -> None:
-        super().__init__(target, relation, columns, schema)
-        self._connection = connection
+    def __init__(self, target: str, relation: Relation, columns: Sequence[str], connection: Any) -> None:
+        super().__init__(target, relation, columns, connection, (connection.db or b"").decode())
         for statement in _SESSION:
             self.execute(statement)
         ((self._maria, self._packet),) = self.execute("SELECT version() LIKE '%MariaDB%', @@max_allowed_packet")
@@ -79,16 +63,6 @@ class MysqlDialect(Dialect):
                 f"SELECT column_name FROM information_schema.columns WHERE {self._here} AND extra LIKE '%on update%'"
             )
         ]
-
-    @classmethod
-    @contextmanager
-    def connected(cls, source: MysqlSource, relation: Relation, columns: Sequence[str]) -> Iterator[MysqlDialect]:
-        with source.connected(writes=True) as connection:
-            dialect = cls(source.target, relation, columns, source.database, connection)
-            try:
-                yield dialect
-            finally:
-                dialect.abandon()
 
     # --- statements ----------------------------------------------------------------------------------------------
 
@@ -161,37 +135,19 @@ class MysqlDialect(Dialect):
         """Names of the position, one for each time that `after` reads it: so wants it LOCK TABLES."""
         return [f"at{number}" for number in range(len(self.key) * (len(self.key) + 1) // 2)]
 
-    def begin(self) -> None:
-        pass
-
-    def commit(self) -> None:
-        with self._speaking():
-            self._connection.commit()
-
     def abandon(self) -> None:
         with suppress(pymysql.MySQLError, OSError):  # a server that is gone has rolled back
             self._connection.rollback()
             with closing(self._connection.cursor()) as cursor:
                 cursor.execute("UNLOCK TABLES")
 
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Turn errors of the driver into errors without its message, which quotes values and statements."""
-        try:
-            yield
-        except (pymysql.MySQLError, OSError, pa.ArrowException) as error:
-            code = error.args[0] if error.args and isinstance(error, pymysql.MySQLError) else -1
-            if code in _LOST:
-                raise LostConnectionError(self.target, f"table {self.relation.name}: the connection was lost") from None
-            if code in _CONFLICTS:
-                raise ConflictError(f"{self.target}: {self.relation.name}: locked by another session") from None
-            said = _REASONS.get(code, f"the server refused it (code {code})")
-            raise WriteError(f"{self.target}: table {self.relation.name}: {said}") from None
+    def failure(self, error: Exception) -> Failure:
+        return mysql_errors.failure(error)
 
     # --- the table -----------------------------------------------------------------------------------------------
 
     def lock(self) -> bool:
-        return bool(self.execute(f"SELECT GET_LOCK('pii_guard_{self.id}', {_LOCK_SECONDS})")[0][0] == "1")
+        return bool(self.execute(f"SELECT GET_LOCK('pii_guard_{self.id}', {LOCK_SECONDS})")[0][0] == "1")
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

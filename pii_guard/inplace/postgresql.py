@@ -14,15 +14,14 @@ from typing import Any, ClassVar
 import adbc_driver_manager
 import pyarrow as pa
 
+from pii_guard.connectors import postgresql_errors
 from pii_guard.connectors.database import Relation
-from pii_guard.connectors.postgresql import BATCHES, PostgresqlSource
-from pii_guard.errors import ConflictError, LostConnectionError, WriteError
-from pii_guard.inplace.dialect import NUMBER, SHORTEST, Dialect, Survey
+from pii_guard.connectors.failures import Failure
+from pii_guard.connectors.postgresql import BATCHES
+from pii_guard.inplace.dialect import NUMBER, SHORTEST, Survey
+from pii_guard.inplace.server import LOCK_SECONDS, ServerDialect
 
 __all__ = ["PostgresqlDialect"]
-
-_LOCK_SECONDS = 5
-"""How long another run is waited for: the server may still be at work on the last statement of one that was killed."""
 
 _SESSION = (
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -31,17 +30,6 @@ _SESSION = (
     # A page is found by its keys: without statistics on it, the planner would rather read the whole table each time.
     "SELECT set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)",
 )
-
-_CONFLICTS = frozenset({"55P03", "40P01", "40001"})
-_STATES = {
-    "22001": "a column is too narrow for the tokens of longer values that were written meanwhile; widen it",
-    "23514": "a CHECK of the table refuses the new values",
-    "25006": "the database is read-only",
-    "42501": "permission denied",
-    "53100": "the disk of the server is full",
-    "53200": "the server is out of memory",
-    "57014": "it took longer than the statement timeout (?options=-c%20statement_timeout%3D0 in the URL lifts it)",
-}
 
 _OF_TABLE = """
     SELECT current_setting('transaction_read_only') = 'on', current_setting('server_encoding'),
@@ -83,14 +71,15 @@ _USES = """
 """
 
 
-class PostgresqlDialect(Dialect):
+class PostgresqlDialect(ServerDialect):
+    errors: ClassVar = postgresql_errors.ERRORS
+    too_long: ClassVar = postgresql_errors.TOO_LONG
     octets: ClassVar = "octet_length({})"
     number: ClassVar = "bigserial PRIMARY KEY"
     page = "pg_temp.pii_guard_page"
 
     def __init__(self, target: str, relation: Relation, columns: Sequence[str], connection: Any) -> None:
-        super().__init__(target, relation, columns)
-        self._connection = connection
+        super().__init__(target, relation, columns, connection)
         for statement in _SESSION:
             self.execute(statement)
         name = self.literal(self.name)
@@ -98,18 +87,6 @@ class PostgresqlDialect(Dialect):
         self.key = tuple(row[0] for row in self.execute(_KEY.format(oid=self._oid)))
         self._views: list[str] = []
         self.commit()
-
-    @classmethod
-    @contextmanager
-    def connected(
-        cls, source: PostgresqlSource, relation: Relation, columns: Sequence[str]
-    ) -> Iterator[PostgresqlDialect]:
-        with source.connected(writes=True) as connection:
-            dialect = cls(source.target, relation, columns, connection)
-            try:
-                yield dialect
-            finally:
-                dialect.abandon()
 
     # --- statements ----------------------------------------------------------------------------------------------
 
@@ -148,38 +125,18 @@ class PostgresqlDialect(Dialect):
     def clear_page(self) -> None:
         self.execute(f"TRUNCATE {self.page}")
 
-    def begin(self) -> None:
-        pass
-
-    def commit(self) -> None:
-        with self._speaking():
-            self._connection.commit()
-
     def abandon(self) -> None:
         with suppress(adbc_driver_manager.Error, OSError):  # a server that is gone has rolled back
             self._connection.rollback()
 
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Turn errors of the driver into errors without its message, which quotes values and statements."""
-        try:
-            yield
-        except (adbc_driver_manager.Error, OSError, pa.ArrowException) as error:
-            state = str(getattr(error, "sqlstate", None) or "")
-            if state in _CONFLICTS:
-                raise ConflictError(f"{self.target}: {self.relation.name}: locked by another session") from None
-            try:
-                self._connection.rollback()
-            except (adbc_driver_manager.Error, OSError):
-                raise LostConnectionError(self.target, f"table {self.relation.name}: the connection was lost") from None
-            said = _STATES.get(state, f"the server refused it (SQLSTATE {state})" if state else "the server broke off")
-            raise WriteError(f"{self.target}: table {self.relation.name}: {said}") from None
+    def failure(self, error: Exception) -> Failure:
+        return postgresql_errors.failure(error, self._connection)
 
     # --- the table -----------------------------------------------------------------------------------------------
 
     def lock(self) -> bool:
         number = (0x70696967 << 32) | self._oid  # "piig", and the table
-        end = time.monotonic() + _LOCK_SECONDS
+        end = time.monotonic() + LOCK_SECONDS
         while not (held := self.execute(f"SELECT pg_try_advisory_lock({number})")[0][0]) and time.monotonic() < end:
             time.sleep(0.1)
         self.commit()

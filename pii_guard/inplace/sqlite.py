@@ -18,9 +18,11 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from pii_guard.connectors import sqlite_errors
 from pii_guard.connectors.database import Relation
+from pii_guard.connectors.failures import Failure
 from pii_guard.connectors.sqlite import SqliteDatabase
-from pii_guard.errors import ConflictError, WriteError
+from pii_guard.errors import WriteError
 from pii_guard.inplace.dialect import NUMBER, SHORTEST, Dialect, Survey
 from pii_guard.keys.files import locked
 
@@ -30,17 +32,9 @@ _BUSY_SECONDS = 10
 _STREAM_ROWS = 8192
 _ROWIDS = ("rowid", "_rowid_", "oid")
 
-_REASONS = {
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_READONLY": "the database is read-only",
-    "SQLITE_CANTOPEN": "the database, or a file beside it, cannot be opened",
-    "SQLITE_CORRUPT": "the database is damaged",
-    "SQLITE_NOTADB": "is no SQLite database",
-    "SQLITE_IOERR": "the disk failed",
-}
-
 
 class SqliteDialect(Dialect):
+    errors: ClassVar = sqlite_errors.ERRORS
     locking: ClassVar = ""
     octets: ClassVar = "length(CAST({} AS BLOB))"
     number: ClassVar = "INTEGER PRIMARY KEY"
@@ -121,18 +115,8 @@ class SqliteDialect(Dialect):
         if self._connection.in_transaction:
             self.execute("ROLLBACK")
 
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Turn errors of SQLite into errors without its message, which quotes values and statements."""
-        try:
-            yield
-        except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:
-            name = getattr(error, "sqlite_errorname", "") or ""
-            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise ConflictError(f"{self.target}: {self.relation.name}: locked by another connection") from None
-            said = next((text for start, text in _REASONS.items() if name.startswith(start)), None)
-            said = said or ("a value is no UTF-8" if not name else f"SQLite refused it ({name})")
-            raise WriteError(f"{self.target}: table {self.relation.name}: {said}") from None
+    def failure(self, error: Exception) -> Failure:
+        return sqlite_errors.failure(error)
 
     # --- the table -----------------------------------------------------------------------------------------------
 

@@ -308,7 +308,7 @@ def test_other_columns_wait_for_the_run_that_is_under_way(shop: Shop) -> None:
 
 
 def test_a_second_run_on_the_same_table_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{_dialect(shop).__module__}._LOCK_SECONDS", 0, raising=False)
+    monkeypatch.setattr(f"{_dialect(shop).__module__}.LOCK_SECONDS", 0, raising=False)
     with opened(shop.made.url, "customers", ["memo"]) as other:
         assert other.lock()
         done = shop.protect()
