@@ -24,6 +24,7 @@ from adbc_driver_postgresql import dbapi
 from pii_guard.connectors.base import MAX_BATCH_BYTES, Capabilities, bounded, empty_batch
 from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.postgresql_errors import ERRORS, failure
+from pii_guard.connectors.prefetch import apart
 from pii_guard.errors import LostConnectionError, ReadError, UnreachableError
 
 __all__ = ["BATCHES", "PostgresqlSource", "PostgresqlTable", "speaking"]
@@ -195,11 +196,23 @@ class PostgresqlSource(DatabaseSource):
     )
 
     def relations(self) -> list[Relation]:
-        with self.connected() as connection, speaking(self.target, "the catalog", connection):
-            cursor = connection.cursor()
-            with closing(cursor):
+        at = list[Any]()
+
+        def listed() -> list[Any]:
+            with (
+                self.connected() as connection,
+                speaking(self.target, "the catalog", connection),
+                closing(connection.cursor()) as cursor,
+            ):
+                at.append(cursor)
                 cursor.execute(_TABLES)
-                rows = cursor.fetchall()
+                return list(cursor.fetchall())
+
+        def cancel() -> None:
+            for cursor in at:
+                _cancel(cursor)
+
+        rows = apart(listed, cancel)
         return [
             Relation(
                 schema,

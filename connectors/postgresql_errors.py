@@ -24,7 +24,7 @@ _TIMEOUT = "57014"
 _REASONS = {
     TOO_LONG: "a value is too long for its column",
     "22003": "a number is too large for its column",
-    "22P02": "a text is no value of the type of its column",
+    "22P02": "a text is no value of the type that it should have",
     "23502": "a column that must have a value has none",
     "23503": "a foreign key is broken: rows refer to rows that are not there",
     "23505": "a key occurs twice, or is in the table already",

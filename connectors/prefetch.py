@@ -1,4 +1,4 @@
-"""The next batch is read, or the last one written, while the one at hand is worked on."""
+"""Waiting for a thread of its own: for the next batch, or the last one written, while the one at hand is worked on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-__all__ = ["ahead", "behind"]
+__all__ = ["ahead", "apart", "behind"]
 
 T = TypeVar("T")
 
@@ -48,6 +48,21 @@ def behind(items: Iterable[T], write: Callable[[T], object]) -> None:
             going = pool.submit(write, item)
         if going is not None:
             _awaited(going)
+
+
+def apart(work: Callable[[], T], cancel: Callable[[], object]) -> T:
+    """What `work` gives, done by a thread of its own.
+
+    Waiting for it can be interrupted at any time; `cancel`, called until it has an effect, then ends what the database
+    is at, so that nothing is left open when this returns.
+    """
+    with ThreadPoolExecutor(1, "pii-guard-reader") as pool:
+        coming = pool.submit(work)
+        try:
+            return _awaited(coming)
+        finally:
+            while not wait([coming], _SECONDS).done:
+                cancel()
 
 
 def _awaited(coming: Future[T]) -> T:
