@@ -375,6 +375,23 @@ static enum outcome scan_text(Scan *scan, const char *offsets, Py_ssize_t rows) 
     return DONE;
 }
 
+/* The arrays of the last scan, for the next one: fresh pages cost more than to fill them. The GIL guards them; where two
+ * scans run at once, the second one starts with none. What is large is not kept. */
+static Array spare[FAMILIES + 1];
+enum { KEPT = 4 << 20 };
+
+static void borrow(Array *array, Array *from) {
+    *array = (Array){from->items, 0, from->room};
+    *from = (Array){0};
+}
+
+static void give_back(Array *array, Array *to, size_t size) {
+    if (to->items || array->room > KEPT / size)
+        free(array->items);
+    else
+        *to = *array;
+}
+
 /* Tokens as columns one after the other, six of eight bytes and two of one byte an element, families in blocks. */
 static void write_columns(const Scan *scan, size_t total, char *columns) {
     int64_t *wide = (int64_t *)columns;
@@ -418,6 +435,9 @@ static PyObject *scan(PyObject *module, PyObject *arguments) {
         return NULL;
     Scan state = {.data = data.buf, .limit = (const uint8_t *)data.buf + data.len};
     enum outcome outcome = BAD_OFFSETS;
+    for (int family = 0; family < FAMILIES; family++)
+        borrow(&state.tokens[family], &spare[family]);
+    borrow(&state.groups, &spare[FAMILIES]);
     if (offsets.len >= (Py_ssize_t)sizeof(int64_t) && offsets.len % (Py_ssize_t)sizeof(int64_t) == 0) {
         Py_BEGIN_ALLOW_THREADS
         outcome = scan_text(&state, offsets.buf, offsets.len / (Py_ssize_t)sizeof(int64_t) - 1);
@@ -433,8 +453,8 @@ static PyObject *scan(PyObject *module, PyObject *arguments) {
     else
         PyErr_SetString(PyExc_ValueError, "offsets must be int64, ascending and within the data");
     for (int family = 0; family < FAMILIES; family++)
-        free(state.tokens[family].items);
-    free(state.groups.items);
+        give_back(&state.tokens[family], &spare[family], sizeof(Token));
+    give_back(&state.groups, &spare[FAMILIES], sizeof(int64_t));
     return found;
 }
 
