@@ -143,19 +143,10 @@ class DuckdbStream(FileStream):
             columns = there or new_columns(reader.schema, _declared, where)
             fit = Fit(reader.schema, columns, where, text_for=lambda column: column.type in (UUID, JSON))
             rows = Rows(fit.batches(reader, lambda array: None), fit.schema).started()
-            indexes: list[str] = []
             with _storing(where, rows):
-                if not there:
-                    definition = ", ".join(f"{quoted(column.name)} {column.declared}" for column in columns)
-                    connection.execute(f"CREATE TABLE {name} ({definition})")
-                elif mode == "replace":
-                    connection.execute(f"DELETE FROM {name}")  # noqa: S608 - quoted
-                elif mode == "swap":
-                    definition, indexes = self._definition(connection, relation)
-                    connection.execute(f"DROP TABLE {name}")  # seen by nobody before the COMMIT
-                    connection.execute(definition)
-                    if _defined(connection, relation) != definition:
-                        self.check_lost(relation, ["parts of its definition, which DuckDB does not tell"])
+                definition, indexes = self.make_room(connection, relation, name, bool(there), columns, mode)
+                if definition and _defined(connection, relation) != definition:
+                    self.check_lost(relation, ["parts of its definition, which DuckDB does not tell"])
                 connection.register(_INCOMING, rows.reader())
                 names = ", ".join(quoted(column.name) for column in fit.columns)
                 connection.execute(f"INSERT INTO {name} ({names}) SELECT {names} FROM {_INCOMING}")  # noqa: S608 - quoted
@@ -164,9 +155,7 @@ class DuckdbStream(FileStream):
                 connection.execute("COMMIT")
         return rows.count
 
-    def _definition(self, connection: duckdb.DuckDBPyConnection, relation: Relation) -> tuple[str, list[str]]:
-        """The statements that made a table and its indexes. Raises WriteError where they are not all that belongs to
-        it; views refer to it by its name."""
+    def definition(self, connection: duckdb.DuckDBPyConnection, relation: Relation) -> tuple[str, list[str]]:
         place = {"schema": relation.schema or "main", "name": relation.table}
         self.check_lost(relation, [row[0] for row in connection.execute(_LOST, place).fetchall()])
         return _defined(connection, relation), [row[0] for row in connection.execute(_INDEXES, place).fetchall()]

@@ -130,17 +130,8 @@ class SqliteStream(FileStream):
             columns = there or new_columns(reader.schema, _declared, where, TEXTS)
             fit = Fit(reader.schema, columns, where)
             rows = Rows(fit.batches(reader, _refused), fit.schema).started()
-            indexes: list[str] = []
             with _storing(where):
-                if not there:
-                    definition = ", ".join(f"{quoted(column.name)} {column.declared}" for column in columns)
-                    connection.execute(f"CREATE TABLE {name} ({definition})")
-                elif mode == "replace":
-                    connection.execute(f"DELETE FROM {name}")  # noqa: S608 - quoted
-                elif mode == "swap":
-                    table, indexes = self._definition(connection, relation)
-                    connection.execute(f"DROP TABLE {name}")  # seen by nobody before the COMMIT
-                    connection.execute(table)
+                _, indexes = self.make_room(connection, relation, name, bool(there), columns, mode)
                 names = ", ".join(quoted(column.name) for column in fit.columns)
                 marks = ", ".join("?" * len(fit.columns))
                 for batch in rows:
@@ -154,9 +145,7 @@ class SqliteStream(FileStream):
                 connection.execute("COMMIT")
         return rows.count
 
-    def _definition(self, connection: sqlite3.Connection, relation: Relation) -> tuple[str, list[str]]:
-        """The statements that made a table and its indexes. Raises WriteError where they are not all that belongs to
-        it; views refer to it by its name."""
+    def definition(self, connection: sqlite3.Connection, relation: Relation) -> tuple[str, list[str]]:
         lost = [
             f"{what} {name}" if what != "view" else "what it is as a view"
             for what, name in connection.execute(_TRIGGERS, (relation.table, relation.table))

@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import pyarrow as pa
 
 from pii_guard.batches import ArrowData, reader_of
 from pii_guard.connectors.base import Table, os_reason
-from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, discover_database
+from pii_guard.connectors.database import DatabaseSource, DatabaseTable, Relation, discover_database, quoted
 from pii_guard.connectors.database_url import DATABASES, Database, DatabaseUrl, Mode, database_of, shown_target
 from pii_guard.connectors.discovery import open
 from pii_guard.connectors.fitting import TypedColumn
@@ -136,6 +136,30 @@ class FileStream(Stream):
     @abstractmethod
     def write_into(self, path: Path, reader: pa.RecordBatchReader, relation: Relation, mode: Mode) -> int:
         """`write`, into the database at `path`, which is there or is made."""
+
+    @abstractmethod
+    def definition(self, connection: Any, relation: Relation) -> tuple[str, list[str]]:
+        """The statements that made a table and its indexes. Raises WriteError where they are not all that belongs to
+        it; views refer to it by its name."""
+
+    def make_room(
+        self, connection: Any, relation: Relation, name: str, there: bool, columns: Sequence[TypedColumn], mode: Mode
+    ) -> tuple[str, list[str]]:
+        """Make the table, which SQL calls `name`, or empty it; for a swap, put a new one in its place.
+
+        Returns what `definition` gives for a table that is swapped: its indexes are for when the rows are in.
+        """
+        if not there:
+            declared = ", ".join(f"{quoted(column.name)} {column.declared}" for column in columns)
+            connection.execute(f"CREATE TABLE {name} ({declared})")
+        elif mode == "replace":
+            connection.execute(f"DELETE FROM {name}")  # noqa: S608 - quoted
+        elif mode == "swap":
+            table, indexes = self.definition(connection, relation)
+            connection.execute(f"DROP TABLE {name}")  # seen by nobody before the COMMIT
+            connection.execute(table)
+            return table, indexes
+        return "", []
 
 
 class StreamedTable(Table):
