@@ -37,6 +37,10 @@ APPEARED = (
     "appeared in a later batch of a stream, in a column that no rule protects; add a rule for it to the policy and run "
     "again"
 )
+CHANGED = (
+    "appeared between the scan and the copy, in a column that no rule protects; add a rule for it to the policy, or "
+    "run again when nobody writes into the table"
+)
 REMAINED = (
     "is left after the spans in its texts were encrypted, for the column as a whole tells it; protect it whole, by "
     'protection = "encrypt"'
@@ -141,6 +145,7 @@ class Guard:
         report: ScanReport | None = None,
         hashed: Callable[[int], None] | None = None,
         period: str = "",
+        changing: bool = False,
     ) -> pa.RecordBatchReader:
         """`data` with its personal fields protected as the policy says, and tagged, as a stream.
 
@@ -149,7 +154,9 @@ class Guard:
         column that it names says it for each row. `report` is a scan of the same data; without it, a table, a batch or
         a list of dicts is scanned first. Everything else is a stream, planned on the policy and its first batch; if a
         later batch shows personal data in a column that was left alone, UnprotectedDataError is raised before that
-        batch is released. `hashed` hears of passwords that are hashed, some 41 ms of a core each.
+        batch is released. `hashed` hears of passwords that are hashed, some 41 ms of a core each. `changing`: others
+        may have changed the data since `report`; if a column that was left alone then shows what it had not, the stream
+        ends in UnprotectedDataError behind its last batch: what is written whole or not at all is not written.
         """
         if report is None and isinstance(data, pa.Table | pa.RecordBatch | Sequence):  # the same whenever it is read
             report = self._scan(data, table)
@@ -158,13 +165,13 @@ class Guard:
             first = list(_take_one(reader))
             report = self._scan(pa.Table.from_batches(first, reader.schema), table)
             planned = self._plan(reader.schema, report, period)
-            watched = [
-                field.index for field in planned if field.action == "keep" and not (field.tag and field.tag.exempt)
-            ]
-            rest = self._watch(reader, watched, table, APPEARED)
+            rest = self._watch(reader, _left_alone(planned), table, APPEARED)
             reader = pa.RecordBatchReader.from_batches(reader.schema, chain(first, rest))
         else:
             planned = self._plan(reader.schema, report, period)
+            if changing:
+                rest = self._watch(reader, _left_alone(planned), table, CHANGED, at_end=True)
+                reader = pa.RecordBatchReader.from_batches(reader.schema, rest)
         protected = protect_batches(reader, planned, self.keys, self.detectors, hashed, period)
         tags = [read_tag(field) for field in protected.schema]
         texts = [index for index, tag in enumerate(tags) if tag is not None and tag.protection == "encrypt-spans"]
@@ -176,17 +183,24 @@ class Guard:
         return scan_data(data, table=table, detectors=self.detectors, frequencies=self.shows_equality)
 
     def _watch(
-        self, reader: pa.RecordBatchReader, columns: list[int], table: str, otherwise: str
+        self, reader: pa.RecordBatchReader, columns: list[int], table: str, otherwise: str, *, at_end: bool = False
     ) -> Iterator[pa.RecordBatch]:
-        """The batches of `reader`, each after a look at columns that nothing personal may be in."""
+        """The batches of `reader`, each after a look at columns that nothing personal may be in; or with one look, at
+        all of them, behind the last: what a scan of all of them would say."""
         counted = TableScan("(data)", table, self.detectors)
         for batch in reader:
             counted.add(batch.select(columns))
-            report = suppress(ScanReport(counted.reports()), self.policy, date.today())
-            for field, finding in report.findings:
-                if finding.personal and finding.confidence >= Confidence.LIKELY:
-                    raise UnprotectedDataError(f"{table}.{field.field.path}: {finding.kind} {otherwise}")
+            if not at_end:
+                self._check(counted, table, otherwise)
             yield batch
+        if at_end:
+            self._check(counted, table, otherwise)
+
+    def _check(self, counted: TableScan, table: str, otherwise: str) -> None:
+        report = suppress(ScanReport(counted.reports()), self.policy, date.today())
+        for field, finding in report.findings:
+            if finding.personal and finding.confidence >= Confidence.LIKELY:
+                raise UnprotectedDataError(f"{table}.{field.field.path}: {finding.kind} {otherwise}")
 
     def reveal(
         self,
@@ -217,6 +231,11 @@ class Guard:
             role=role,
             rows=rows,
         )
+
+
+def _left_alone(planned: Plan) -> list[int]:
+    """The columns that nothing personal may be in."""
+    return [field.index for field in planned if field.action == "keep" and not (field.tag and field.tag.exempt)]
 
 
 def _take_one(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

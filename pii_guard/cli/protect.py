@@ -89,8 +89,9 @@ def command(
     In a database, --in-place encrypts the columns --column of --table page by page, while others read and write them;
     run again, it goes on where it was broken off (docs/in-place.md).
 
-    SOURCE and the target may be URLs of databases. Such a source is read twice, to look and to copy: let nothing change
-    the table in between. Such a target is written whole or not at all (docs/pipelines.md).
+    SOURCE and the target may be URLs of databases. Such a source is read twice, to look and to copy; if what others
+    wrote in between would be copied in the clear, nothing is written. Such a target is written whole or not at all
+    (docs/pipelines.md).
 
     \b
     pii-guard protect postgresql://app@db.example/shop --table customers --to customers.parquet
@@ -141,7 +142,10 @@ def command(
         counting("hashing passwords", to_hash, quiet) as hashed,
         counting("writing rows", 0 if to_hash else report.coverage.rows, quiet) as passed,
     ):
-        protected = guard.protect(reader, table=data.name, report=report, hashed=hashed, period=period)
+        changing = database_of(source) is not None  # a file is held to be the same before its target appears
+        protected = guard.protect(
+            reader, table=data.name, report=report, hashed=hashed, period=period, changing=changing
+        )
         counted = _counted(protected, passed)
         if format is None:
             rows = connectors.write(counted, target, table=to_table, schema=to_schema, mode=mode)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +13,8 @@ from cli_runner import on_terminal, run
 from databases import CASES, Case, Made, postgresql
 
 import pii_guard
+from pii_guard.model import ScanReport
+from pii_guard.scanner import scan_targets
 
 ROWS = [(f"010-9876-{number:04d}", ("VIP", "일반")[number % 2]) for number in range(30)]
 
@@ -57,6 +61,29 @@ def test_from_a_database_into_another_table_and_back(case: Case, made: Made, des
     assert (result.code, result.stderr) == (0, "")
     revealed = pq.read_table(desk / "out.parquet")
     assert sorted(zip(*(revealed[name].to_pylist() for name in ("phone", "grade")), strict=True)) == sorted(ROWS)
+
+
+def test_rows_that_come_between_the_scan_and_the_copy(case: Case, made: Made, desk: Path) -> None:
+    """What others write then is copied too, under the plan; if that would leave it in the clear, nothing is written."""
+
+    def between(statement: str) -> Any:
+        def scanned(*targets: Any, **options: Any) -> ScanReport:
+            report = scan_targets(*targets, **options)
+            made.execute(statement)
+            return report
+
+        return mock.patch("pii_guard.cli.protect.scan_targets", scanned)
+
+    arguments = ("protect", made.url, "--table", "customers", "--to", "out.parquet")
+    with between("INSERT INTO customers VALUES ('010-1111-2222', 'VIP')"):
+        result = run(*arguments, cwd=desk)
+    assert (result.code, "wrote 31 rows" in result.stdout) == (0, True)
+    (desk / "out.parquet").unlink()
+    with between("UPDATE customers SET grade = phone"):
+        result = run(*arguments, cwd=desk)
+    assert (result.code, result.stdout.count("wrote")) == (1, 0)
+    assert "customers.grade: kr_phone_mobile appeared between the scan and the copy" in result.stderr
+    assert not list(desk.glob("*out.parquet*"))
 
 
 def test_mistakes(made: Made, desk: Path) -> None:
