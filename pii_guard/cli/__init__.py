@@ -109,7 +109,8 @@ def _terminated(*_: object) -> NoReturn:
 def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="pii-guard", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:  # its message is the help page, of our own words alone
         print(error.format_message(), file=sys.stderr)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from pii_guard import connectors
 from pii_guard.cli.options import comments_option, kinds_of, policy_option
-from pii_guard.cli.output import emit, say, terminal_width
+from pii_guard.cli.output import emit_parts, say, terminal_width
 from pii_guard.cli.settings import place_of, settings
 from pii_guard.connectors.base import reading
 from pii_guard.errors import UsageError
 from pii_guard.finder import find_in_stream
+from pii_guard.model import Hit
 from pii_guard.render import console, find
 
 __all__ = ["command"]
@@ -46,26 +50,34 @@ def command(
     git diff | pii-guard find - --format jsonl
     """
     detectors = settings(policy, place_of(file), only=kinds_of(only), excluding=kinds_of(excluding)).detectors
-    tables = file == "-"
+    opened: AbstractContextManager[BinaryIO]
     if file == "-":
-        with reading("standard input"):
-            hits = list(find_in_stream(sys.stdin.buffer, detectors))
+        name, comments, opened = "standard input", False, nullcontext(sys.stdin.buffer)
     else:
         source = connectors.open(file)
         if source.format not in TEXT_FORMATS:
             raise UsageError(f"{source.target}: is no text ({source.format}); use `pii-guard scan`")
-        tables = not (source.lasting and source.capabilities.comments)
-        with reading(source.target), source.resource.open() as stream:
-            hits = list(find_in_stream(stream, detectors))
-    comments = comments and not tables
-    allowed = sum(hit.allowed for hit in hits) if comments else 0
-    hits = [hit for hit in hits if not (comments and hit.allowed)]
-    if form == "jsonl":
-        text = "".join(find.jsonl(hits))
-    else:
-        color = output is None and console.use_color(sys.stdout, os.environ)
-        text = find.table(hits, width=terminal_width(), color=color)
-    emit(text, output)
+        name = source.target
+        comments = comments and source.lasting and source.capabilities.comments
+        with reading(name):
+            opened = source.resource.open()
+    allowed = 0
+
+    def open_hits(hits: Iterable[Hit]) -> Iterator[Hit]:
+        """Those that no comment allows; the others are counted."""
+        nonlocal allowed
+        with reading(name):  # here, where no error of writing passes
+            for hit in hits:
+                if comments and hit.allowed:
+                    allowed += 1
+                else:
+                    yield hit
+
+    color = output is None and console.use_color(sys.stdout, os.environ)
+    with opened as stream:
+        hits = open_hits(find_in_stream(stream, detectors))
+        parts = find.jsonl(hits) if form == "jsonl" else find.tables(hits, width=terminal_width(), color=color)
+        emit_parts(parts, output)
     if allowed:
         say(f"{allowed:,} more allowed by comments; --no-inline-allow shows them")
     return 0

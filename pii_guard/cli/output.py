@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pii_guard.errors import TargetError, WriteError
@@ -15,7 +15,7 @@ from pii_guard.naming import safe_text
 from pii_guard.render import escape
 from pii_guard.scanner import Progress
 
-__all__ = ["announce", "append", "counting", "emit", "say", "terminal_width", "watching"]
+__all__ = ["announce", "append", "counting", "emit", "emit_parts", "say", "terminal_width", "watching"]
 
 
 def say(line: str) -> None:
@@ -38,7 +38,12 @@ def terminal_width() -> int:
 
 def emit(text: str, output: Path | None = None) -> None:
     """Write a result to stdout, or to a file that appears whole or not at all. `text` is safe to show."""
-    data = text.encode("utf-8", "backslashreplace")
+    emit_parts([text], output)
+
+
+def emit_parts(parts: Iterable[str], output: Path | None = None) -> None:
+    """The same of a result that comes bit by bit; no more of it is asked for when nobody reads stdout any more."""
+    data = (part.encode("utf-8", "backslashreplace") for part in parts)
     if output is None:
         _to_stdout(data)
         return
@@ -46,10 +51,11 @@ def emit(text: str, output: Path | None = None) -> None:
         raise TargetError(f"{output.parent}: no such directory; make it first")
     try:
         if output.exists() and not output.is_file():  # a device or a pipe: /dev/null must stay what it is
-            output.write_bytes(data)
+            with output.open("wb") as file:
+                file.writelines(data)
         else:
             with replacing(output) as file:
-                file.write(data)
+                file.writelines(data)
     except OSError as error:
         raise WriteError(f"{output}: cannot be written: {error.strerror}") from None
 
@@ -63,9 +69,11 @@ def append(text: str, output: Path) -> None:
         raise WriteError(f"{output}: cannot be written: {error.strerror}") from None
 
 
-def _to_stdout(data: bytes) -> None:
+def _to_stdout(data: Iterable[bytes]) -> None:
+    if sys.stdout is None:  # `>&-`
+        raise WriteError("the output could not be written: stdout is closed")
     try:
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.writelines(data)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head`: the reader has seen enough, and the exit code still says what was found
         _discard_stdout()

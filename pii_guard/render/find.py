@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from pii_guard.model import Hit
 from pii_guard.render import escape
 from pii_guard.render.console import DEFAULT_WIDTH, draw
 
-__all__ = ["jsonl", "table"]
+__all__ = ["jsonl", "tables"]
+
+PAGE = 1000
+"""Hits of one table. Those behind them make another, so that what is drawn needs no more memory than that."""
 
 
 def jsonl(hits: Iterable[Hit]) -> Iterator[str]:
@@ -27,8 +31,18 @@ def jsonl(hits: Iterable[Hit]) -> Iterator[str]:
         yield escape.json(entry) + "\n"
 
 
-def table(hits: Iterable[Hit], *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
-    """Place, kind, confidence and mask of each hit, in the order given."""
+def tables(hits: Iterable[Hit], *, width: int = DEFAULT_WIDTH, color: bool = False) -> Iterator[str]:
+    """Place, kind, confidence and mask of each hit, in the order given: a table for every PAGE of them."""
+    left = iter(hits)
+    page = list(islice(left, PAGE))
+    if not page:
+        yield "nothing was found\n"
+    while page:
+        yield _table(page, width=width, color=color)
+        page = list(islice(left, PAGE))
+
+
+def _table(hits: Iterable[Hit], *, width: int, color: bool) -> str:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -40,4 +54,4 @@ def table(hits: Iterable[Hit], *, width: int = DEFAULT_WIDTH, color: bool = Fals
         place = f"{hit.line}:{hit.column}"
         cells = (place, hit.kind, str(hit.confidence), hit.masked)
         grid.add_row(*(Text(escape.terminal(cell, wrapped=True)) for cell in cells))
-    return draw([grid], width=width, color=color) if grid.row_count else "nothing was found\n"
+    return draw([grid], width=width, color=color)

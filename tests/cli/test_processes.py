@@ -125,6 +125,27 @@ def test_closed_pipe(tmp_path: Path) -> None:
         assert (result.code, result.stderr) == (code, "")
 
 
+def test_stdout_that_is_closed_from_the_start(tmp_path: Path) -> None:
+    """`>&-`: exit 3 and one line."""
+    command = [*COMMAND, "kinds"]
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (closed.returncode, closed.stderr) == (3, b"pii-guard: the output could not be written: stdout is closed\n")
+
+
+def test_find_shows_hits_before_it_has_read_all(tmp_path: Path) -> None:
+    """A reader of the first line need not wait for the last, and no list of all hits is kept."""
+    (tmp_path / "notes.txt").write_text(f"{PHONE}\n" * 3_000_000, encoding="utf-8")
+    command = [*COMMAND, "find", "notes.txt", "--format", "jsonl"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith(b'{"kind": "kr_phone_mobile"')
+        assert running.poll() is None
+        running.stdout.close()
+        assert running.wait(20) == 0, "three million hits would take minutes"
+
+
 def test_terminal(tmp_path: Path) -> None:
     """On a terminal there are colours and a progress line, which is gone at the end; --quiet shows no progress."""
     phones(tmp_path / "many.csv", 100_000)
