@@ -76,7 +76,7 @@ def test_six_reasons_and_how_to_mend_them(project: Path) -> None:
     # PG003: the same lines, for a field that has a rule already: its rule gets a retention class.
     in_tables = [item for item in found if item["source"] == "data/shop.db"]
     (words,) = advice(in_tables, "PG003")
-    assert 'match = "customers.name"' in words
+    assert words.endswith('add to the rule in pii-guard.toml with match = ["customers.name"]: retention = "..."')
     text = policy.read_text(encoding="utf-8")
     rule = 'match = ["customers.name"]\n'
     policy.write_text(text.replace(rule, f'{rule}retention = "contract"\n'), encoding="utf-8")

@@ -221,9 +221,11 @@ def _undeclared(field: FieldReport, tag: Tag, policy: Policy | None, sure: Seque
         return
     kinds = _kinds(sure)
     if not tag.purposes:
-        yield _violation("PG002", field, "nothing says why it is kept (purposes)", advised_rule(tag), kinds)
+        yield _violation("PG002", field, "nothing says why it is kept (purposes)", advised_rule(tag, policy), kinds)
     if not tag.retention:
-        yield _violation("PG003", field, "nothing says how long it is kept (retention class)", advised_rule(tag), kinds)
+        yield _violation(
+            "PG003", field, "nothing says how long it is kept (retention class)", advised_rule(tag, policy), kinds
+        )
     if policy is not None:
         yield from unknown_names(field, tag, policy)
 
@@ -275,13 +277,22 @@ def _kinds(findings: Iterable[Finding]) -> set[str]:
     return {finding.kind for finding in findings}
 
 
-def advised_rule(tag: Tag) -> str:
-    """The TOML to add, in words, for a field of which `tag` says all that is known."""
+def advised_rule(tag: Tag, policy: Policy | None = None) -> str:
+    """The TOML to add, in words, for a field of which `tag` says all that is known: to the rule of `policy` that
+    decides for it, since one behind that would not."""
+    decides = policy.rule_for(tag.field or "") if policy is not None else None
+    missing = [
+        *(['purposes = ["..."]'] if not tag.purposes else []),
+        *(['retention = "..."'] if not tag.retention else []),
+    ]
+    if decides is not None and missing:
+        lines = " and ".join(missing)
+        return f"add to the rule in pii-guard.toml with match = {_toml(list(decides.match))}: {lines}"
     return (
         f"add to pii-guard.toml a table [[fields]] with the lines match = {_toml(tag.field or '')}, "
         'purposes = ["..."] and retention = "..."'
     )
 
 
-def _toml(text: str) -> str:
+def _toml(text: str | list[str]) -> str:
     return json.dumps(text, ensure_ascii=False)

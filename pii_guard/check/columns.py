@@ -80,7 +80,7 @@ def check_columns(
         judged = _Judged.of(column, number, policy, tags, detectors, day)
         name = logical_field(judged.field)
         if judged.kinds and not judged.declared and name not in told:  # else the check of the data says it
-            (violations if judged.sure else warnings).append(judged.untagged())
+            (violations if judged.sure else warnings).append(judged.untagged(policy))
         violations += judged.too_narrow()
         if policy is not None and name not in read:
             violations += judged.unknown(policy)
@@ -156,14 +156,14 @@ class _Judged:
     def declared(self) -> bool:
         return _declares(self.tag)
 
-    def untagged(self) -> Violation:
+    def untagged(self, policy: Policy | None) -> Violation:
         verb = "holds" if self.sure else "may hold"
         missing = [
             *(["why it is kept (purposes)"] if not self.tag.purposes else []),
             *(["how long (retention class)"] if not self.tag.retention else []),
         ]
         words = f"by its {self.by} it {verb} {' or '.join(self.kinds)}, and nothing says {' and '.join(missing)}"
-        return self._violation("PG041", words, advised_rule(self.tag), self.kinds)
+        return self._violation("PG041", words, advised_rule(self.tag, policy), self.kinds)
 
     def too_narrow(self) -> Iterator[Violation]:
         """Where a token is to be stored that does not fit."""

@@ -400,3 +400,15 @@ def test_kind_that_the_values_contradict_is_said(kind: str | None, said: bool) -
     tag = replace(FULL, kind=kind)
     assert ("PG040" in rules(run(field(found=Confidence.LIKELY, tag=tag)).warnings)) == said
     assert "PG040" not in rules(run(field(tokens=10, tag=tag)).warnings)
+
+
+def test_advice_is_for_the_rule_that_decides() -> None:
+    """The first rule that matches decides: what stands behind it mends nothing, so its own lines are asked for."""
+    found = [field(found=Confidence.CERTAIN)]
+    for rules_ in ([], [RULE | {"match": "orders.*"}]):
+        result = check(ScanReport(tuple(found)), policy(*rules_), {})
+        (open_,) = (item for item in result.violations if item.rule == "PG003")
+        assert 'a table [[fields]] with the lines match = "customers.phone"' in open_.mend
+    result = check(ScanReport(tuple(found)), policy({"match": ["customers.*"], "purposes": ["delivery"]}), {})
+    (open_,) = (item for item in result.violations if item.rule == "PG003")
+    assert open_.mend == 'add to the rule in pii-guard.toml with match = ["customers.*"]: retention = "..."'
