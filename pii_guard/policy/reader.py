@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -102,7 +103,7 @@ def _composed(value: Any) -> Any:
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
-    for detail in error.errors(include_url=False, include_input=False):
+    for detail in error.errors(include_url=False):
         place = detail["loc"]
         if place[-1] == "[key]":  # pydantic's mark for a wrong key of a table
             place = place[:-1]
@@ -115,7 +116,10 @@ def _text(detail: ErrorDetails) -> str:
     words = _PLAIN_WORDS.get(detail["type"])
     if words is None:
         return json.dumps(detail["msg"], ensure_ascii=False)[1:-1]  # one line, whatever the library says
-    return words.format(**detail.get("ctx", {}))
+    text = words.format(**detail.get("ctx", {}))
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        text += did_you_mean(detail["input"], re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
+    return text
 
 
 def _known_keys(place: tuple[int | str, ...]) -> Iterable[str]:

@@ -265,3 +265,15 @@ def test_broken_pyproject_on_the_way_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "pyproject.toml", "[tool\n")
     with pytest.raises(PolicyError, match=r"pyproject\.toml"):
         find_policy(tmp_path / "x.csv")
+
+
+def test_a_value_that_is_misspelt_is_asked_for() -> None:
+    """As keys and names are; a value that is near none gets the list alone."""
+    classes = {"a": {"period": "P1Y", "term": "maximun"}, "b": {"period": "P1Y", "term": "forever"}}
+    with pytest.raises(PolicyError) as raised:
+        parse({"version": 1, "retention": classes}, "p")
+    listed = "must be 'maximum', 'minimum' or 'floor'"
+    assert str(raised.value).splitlines() == [
+        f'p: retention.a.term: {listed}; did you mean "maximum"?',
+        f"p: retention.b.term: {listed}",
+    ]
