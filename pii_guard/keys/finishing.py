@@ -38,8 +38,9 @@ def receipt_path(directory: Path, receipt: str) -> Path:
 def finished(document: Document, store: EpochStore, directory: Path) -> Document:
     """The document without doomed epochs, once their secrets are gone and the receipts written.
 
-    Secrets of epochs that were destroyed before and were put back are removed again. The same object where no epoch is
-    doomed. Raises OSError, and KeyringError if a secret cannot be removed.
+    Secrets of epochs that were destroyed before are removed again where they were put back, and from copies that were
+    out of reach then. The same object where nothing is left to do. Raises OSError, and KeyringError if a secret cannot
+    be removed.
     """
     doomed = [epoch for epoch in document.epochs if epoch.state == "doomed"]
     for epoch in (*doomed, *(epoch for epoch in document.epochs if epoch.state == "destroyed")):
@@ -50,6 +51,10 @@ def finished(document: Document, store: EpochStore, directory: Path) -> Document
                 f"{store.path(epoch.id)}: cannot be destroyed: {error.strerror}; make it removable and run any "
                 "`pii-guard keys` command that writes, which finishes the destruction"
             ) from None
+    gone = [epoch for epoch in document.epochs if epoch.state == "destroyed"]
+    reached = tuple(_in_copy(copy, gone)[0] for copy in document.copies)
+    if reached != document.copies:
+        document = document.model_copy(update={"copies": reached})
     if not doomed:
         return document
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -143,7 +143,8 @@ def _copies(document: Document) -> Iterator[Check]:
         if copy.what == "epochs" and destroyed & set(copy.epochs):
             names = ", ".join(f"{id}{SUFFIX}" for id in sorted(destroyed & set(copy.epochs)))
             text += ": a destruction did not reach it, and with it and an old keyring.json destroyed keys open"
-            yield Check("copy of epochs", "bad", f"{text}; destroy {names} there")
+            text += f"; destroy {names} there, or bring it back and run `pii-guard keys destroy --finish`"
+            yield Check("copy of epochs", "note", text)
         elif copy.what == "keys" and later:
             text += f": lacks {later} of {len(document.records)} keys, made or wrapped anew since; make a new one"
             yield Check("copy of keys", "note", text)

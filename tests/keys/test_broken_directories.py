@@ -127,6 +127,12 @@ def test_copies_that_are_worth_less_or_more_are_told(
         f"with it and an old keyring.json destroyed keys open; destroy {secret} there"
         in (dict(told(keys))["copy of epochs"])
     )
+    rotate(Keyring.open(keys), Selection(field=EMAIL))  # still out of reach
+    assert "did not reach it" in dict(told(keys))["copy of epochs"]
+    (tmp_path / "away").rename(tmp_path / "stick")
+    Keyring.open(keys).update(lambda document, _: document)
+    assert not (tmp_path / "stick" / secret).exists()
+    assert "did not reach it" not in dict(told(keys))["copy of epochs"]
 
 
 def test_a_backup_that_fails_leaves_nothing(keys: Path, tmp_path: Path) -> None:
