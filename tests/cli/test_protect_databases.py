@@ -13,7 +13,7 @@ from cli_runner import on_terminal, run
 from databases import CASES, Case, Made, postgresql
 
 import pii_guard
-from pii_guard.model import ScanReport
+from pii_guard.reports import ScanReport
 from pii_guard.scanner import scan_targets
 
 ROWS = [(f"010-9876-{number:04d}", ("VIP", "일반")[number % 2]) for number in range(30)]
