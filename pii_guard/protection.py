@@ -197,7 +197,8 @@ def _described(fields: Sequence[pa.Field], before: pa.Schema) -> pa.Schema:
     metadata: dict[bytes, bytes] = dict(before.metadata or {})
     try:
         pandas = json.loads(metadata[b"pandas"])
-        kept = {field.name for field in fields if field.type == before.field(field.name).type}
+        types = dict(zip(before.names, before.types, strict=True))
+        kept = {field.name for field in fields if field.type == types.get(field.name)}
         for entry in pandas["columns"]:
             if entry["field_name"] not in kept:
                 entry |= {"pandas_type": "unicode", "numpy_type": "object", "metadata": None}

@@ -110,8 +110,9 @@ def test_frames_of_other_libraries_are_taken(guard: Guard, convert: Any) -> None
     assert revealed["phone"].cast(pa.string()).to_pylist() == TABLE["phone"].to_pylist()
 
 
-def test_pandas_reads_what_it_described_before(guard: Guard, tmp_path: Path) -> None:
-    """Its own description of columns goes along with the data, and follows their types."""
+@pytest.mark.parametrize("index", ["", "index = 12\n"], ids=["alone", "indexed"])
+def test_pandas_reads_what_it_described_before(guard: Guard, tmp_path: Path, index: str) -> None:
+    """Its own description of columns goes along with the data, and follows their types; columns of indexes are new."""
     frame = pd.DataFrame(
         {
             "phone": pd.Categorical(["010-1234-5678", None, "010-1234-5678"]),
@@ -122,7 +123,7 @@ def test_pandas_reads_what_it_described_before(guard: Guard, tmp_path: Path) -> 
         index=[10, 20, 30],
     )
     rule = '[[fields]]\nmatch = ["t.phone", "t.born", "t.card"]\npurposes = ["delivery"]\nretention = "contract"\n'
-    (tmp_path / "t.toml").write_text(POLICY + rule)
+    (tmp_path / "t.toml").write_text(POLICY + rule + index)
     own = Guard(tmp_path / "t.toml", guard.keys)
     protected = own.protect(frame, table="t").read_pandas()
     assert protected.index.tolist() == [10, 20, 30]
