@@ -55,6 +55,9 @@ _TABLES_AND_VIEWS = """
     WHERE type IN ('table', 'view') AND sql NOT LIKE 'CREATE VIRTUAL %' AND name NOT GLOB 'sqlite_*' ORDER BY name
 """
 
+_ROOT = "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?"
+"""A trigger may be called as its table is."""
+
 
 @contextmanager
 def _connected(resource: Resource, where: str = "") -> Iterator[sqlite3.Connection]:
@@ -201,7 +204,7 @@ class SqliteDatabaseTable(DatabaseTable):
     def _sampled(self, connection: sqlite3.Connection, sample: Sample) -> Iterator[pa.RecordBatch]:
         names = {column.name.lower() for column in self.columns}
         rowid = next((name for name in _ROWIDS if name not in names), None)
-        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (self.relation.table,))
+        ((root,),) = connection.execute(_ROOT, (self.relation.table,))
         with self.source.resource.open_seekable() as file:
             pages = TablePages(file, root)
             if rowid is not None and pages.has_rowids:

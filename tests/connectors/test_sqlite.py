@@ -214,6 +214,20 @@ def test_pages(tmp_path: Path, size: int, pad: int) -> None:
             assert len(ranges) == round(share * len(level))
 
 
+def test_a_trigger_called_as_its_table(tmp_path: Path) -> None:
+    """SQLite allows it, and a sample is of the table."""
+    path = tmp_path / "a.db"
+    database(
+        path,
+        "CREATE TABLE t (pad TEXT); CREATE TRIGGER t AFTER DELETE ON t BEGIN SELECT 1; END;"
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999)"
+        "INSERT INTO t SELECT printf('%100d', i) FROM n",
+    )
+    (table,) = opened(f"sqlite:///{path}").tables()
+    table.reading = Reading(sample=Sample(0.5))
+    assert 10_000 < sum(batch.num_rows for batch in table.batches()) < 20_000
+
+
 def test_samples_of_damaged_files(tmp_path: Path) -> None:
     """Whatever byte of the pages that lead to rows is wrong, there are rows or the one error, and it ends."""
     path = tmp_path / "a.db"
