@@ -73,8 +73,8 @@ class Session:
         self._request = AccessRequest(purpose, actor, task or "reveal", reason, role)
         self._searching = replace(self._request, task=task or "search")
         self._left = row_budget(policy, role, rows)
-        self._counting = threading.Lock()
-        """Threads may share a session, and its budget."""
+        self._counting = threading.RLock()
+        """Threads may share a session, its budget, and the accesses of single values."""
         self._open = False
         self._accesses = ExitStack()
         """All of them are closed, also where the record of one cannot be written."""
@@ -150,23 +150,26 @@ class Session:
         tokens = pa.array([token])
         ids = sorted(key_ids(tokens))
         column = EncryptedColumn(0, field, field, tuple(ids), pa.string(), tag=Tag(field=field, kind=kind))
-        if not set(ids) <= self._granted.get(field, set()):
-            self._allowed([column], ids, self._request)
-            self._granted.setdefault(field, set()).update(ids)
-        self._spend(1)
-        if field not in self._single:
-            opened = self._audit.access(self._request, fields=[field], key_ids=ids)
-            self._single[field] = self._accesses.enter_context(opened)
-        access = self._single[field]
-        access.key_ids = self._granted[field]
+        with self._counting:
+            if not set(ids) <= self._granted.get(field, set()):
+                self._allowed([column], ids, self._request)
+                self._granted.setdefault(field, set()).update(ids)
+            self._spend(1)
+            if field not in self._single:
+                opened = self._audit.access(self._request, fields=[field], key_ids=ids)
+                self._single[field] = self._accesses.enter_context(opened)
+            access = self._single[field]
+            access.key_ids = self._granted[field]
         try:
             values = decrypt_column(
                 tokens, lambda key_id: self._keys.decryption_key(key_id, self._request.purpose), pa.string(), field
             )
         except TokenError:
-            access.failures += 1
+            with self._counting:
+                access.failures += 1
             raise
-        access.rows += 1
+        with self._counting:
+            access.rows += 1
         text: str = (mask_values(values, column) if masked else values)[0].as_py()
         return text
 

@@ -192,6 +192,26 @@ def test_threads_share_a_budget(guard: Guard, protected: pa.Table) -> None:
         guard.reveal(purpose="delivery", rows=-1)
 
 
+def test_threads_share_the_access_of_single_values(guard: Guard, protected: pa.Table) -> None:
+    """Values of one field are one access, whichever threads ask for them, and each is counted."""
+    token = protected["name"][0].as_py()
+    start = threading.Barrier(8)
+    with guard.reveal(purpose="delivery") as session:
+
+        def work() -> None:
+            start.wait()
+            for _ in range(20):
+                session.value(token, "t.name")
+
+        threads = [threading.Thread(target=work) for _ in range(start.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    events = [(record["event"], record.get("rows")) for record in recorded(guard) if record["event"] != "roles"]
+    assert events == [("opened", None), ("closed", 160)]
+
+
 def test_roles(tmp_path: Path, protected: pa.Table) -> None:
     """A policy with roles opens what the role names, within its budget; everything else is refused and recorded."""
     guard = guard_of(tmp_path, POLICY + ROLES)
