@@ -59,9 +59,9 @@ class Classes:
 
     def __iter__(self) -> Iterator[Class]:
         """All classes, by their modules and lines."""
-        for module in self.modules:
-            found = [homes[module] for homes in self._classes.values() if module in homes]
-            yield from sorted(found, key=lambda known: known.node.lineno)
+        places = {module: place for place, module in enumerate(self.modules)}
+        found = [known for homes in self._classes.values() for known in homes.values()]
+        yield from sorted(found, key=lambda known: (places[known.module], known.node.lineno))
 
     def bases(self, of: Class) -> Iterator[Class]:
         """The classes that `of` derives from directly and that the repository has, in their order."""

@@ -67,8 +67,11 @@ def stated(node: ast.ClassDef, name: str) -> ast.expr | None:
     return next((value for value in values if value is not None), None)
 
 
-def _table(model: Class, classes: Classes) -> str | None:
-    """The table whose columns a class declares: its own, or the one that it inherits; None: of none."""
+def _table(model: Class, classes: Classes, below: frozenset[Class] = frozenset()) -> str | None:
+    """The table whose columns a class declares: its own, or the one that it inherits; None: of none.
+
+    `below`: classes whose tables are being looked for, as names found by their ends may derive from each other.
+    """
     if getattr(stated(model.node, "__abstract__"), "value", False) is True:
         return None
     line = classes.lineage(model)
@@ -84,8 +87,9 @@ def _table(model: Class, classes: Classes) -> str | None:
     if _is_sqlmodel(model.node):
         return table_name(schema, model.node.name.lower())
     if any(_is_flask(base) for known in line for base in known.node.bases):
-        above = next((table for base in line[1:] if (table := _table(base, classes)) is not None), None)
-        return above or table_name(schema, _snake(model.node.name))
+        above = [base for base in line[1:] if base not in below]
+        inherited = (_table(base, classes, below | {model}) for base in above)
+        return next(filter(None, inherited), None) or table_name(schema, _snake(model.node.name))
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -23,6 +24,8 @@ class Given:
     node: exp.Expr
 
 
+MOST = 4_096
+"""Columns of a result that are looked at: MySQL has no tables of more, and queries can double what they read."""
 Known: TypeAlias = Mapping[str, tuple[list[Given], bool]]
 
 
@@ -49,17 +52,20 @@ def given(query: exp.Expr, tables: Tables, named: Known | None = None) -> tuple[
     columns: list[Given] = []
     complete = True
     for item in query.selects:
+        if len(columns) > MOST:
+            break
         inner = item.unalias()
         if isinstance(inner, exp.Star) or (isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star)):
             qualifier = "" if isinstance(inner, exp.Star) else inner.table.lower()
             meant = [known for name, known in sources.items() if qualifier in ("", name)]
             complete &= bool(meant) and all(whole for _, whole in meant)
-            columns += [Given(column.name, column.source, item) for known, _ in meant for column in known]
+            every = (Given(column.name, column.source, item) for known, _ in meant for column in known)
+            columns += islice(every, MOST + 1)
         elif item.output_name:
             columns.append(Given(item.output_name, _source(inner, sources), item.find(exp.Identifier) or item))
         else:
             complete = False
-    return columns, complete
+    return columns[:MOST], complete and len(columns) <= MOST
 
 
 def _sources(query: exp.Select, tables: Tables, named: Known) -> Iterator[tuple[str, tuple[list[Given], bool]]]:

@@ -274,6 +274,10 @@ def test_classes_that_derive_from_each_other_end() -> None:
     """Files that cannot be right are read all the same."""
     text = "class A(B):\n    x = Column(Text)\nclass B(A):\n    __tablename__ = 'b'\n    y = Column(Text)\n"
     assert declared(classes_of(a=text)) == {"b": ["x Text", "y Text"]}
+    # two services, each with a model of its own below that of a library which is not in the repository
+    text = "from lib.models import User as Shared\nclass User(Shared, db.Model):\n    {0} = db.Column(db.Text)\n"
+    files = {"one__models": text.format("tel"), "two__models": text.format("email")}
+    assert declared(classes_of(**files)) == {"user": ["tel Text", "email Text"]}
 
 
 def test_tables_that_flask_and_sqlmodel_name() -> None:

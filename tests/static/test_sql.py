@@ -87,6 +87,13 @@ def test_columns_that_a_query_gives(text: str, expected: list[str] | None) -> No
     assert (tables["v"], problems) == (["c varchar(9)"] if expected is None else expected, [])
 
 
+def test_queries_that_double_their_columns_end() -> None:
+    """Each `SELECT *` here has twice the columns of the one before: no more are made than a table can have."""
+    doubled = "".join(f", q{i + 1} AS (SELECT * FROM q{i}, q{i} AS other)" for i in range(64))
+    tables, problems = folded(f"CREATE TABLE t AS WITH q0 AS (SELECT 1 AS a, 2 AS b){doubled} SELECT * FROM q64")
+    assert (tables, problems) == ({"t": ["a", "b"]}, [])
+
+
 def test_views_may_have_columns_that_are_not_known() -> None:
     """So no tag of theirs is called lost; a table all of whose columns are known is one."""
     tables = Tables()
