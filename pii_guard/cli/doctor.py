@@ -11,6 +11,7 @@ import click
 from pii_guard import __version__
 from pii_guard.cli.options import keys_option
 from pii_guard.cli.output import announce
+from pii_guard.connectors import cp949
 from pii_guard.engine.lexer import LEXER
 from pii_guard.errors import KeyringError, PolicyError
 from pii_guard.keys.document import RemoteKek
@@ -25,7 +26,7 @@ LIBRARIES = ("pyarrow", "numpy", "cryptography", "presidio-analyzer", "spacy", "
 @click.command("doctor")
 @keys_option
 def command(keys: Path) -> int:
-    """Say what this installation has: versions, lexer, policy, key directory, and what the purpose binding is worth.
+    """Say what this installation has: versions, native parts, policy, keys, and what the purpose binding is worth.
 
     Exit 2 where the policy or the key directory is there and does not work.
     """
@@ -33,7 +34,9 @@ def command(keys: Path) -> int:
     lines += [f"  {name} {_version(name)}" for name in LIBRARIES]
     policy, policy_works = _policy()
     ring, keys_work = _keys(keys)
-    for line in [*lines, f"lexer: {LEXER.name}, {LEXER.why}", policy, ring]:
+    lines.append(f"lexer: {LEXER.name}, {LEXER.why}")
+    lines.append(f"CP949: {'native' if cp949.native else 'by Python, the native transcoder was not built'}")
+    for line in [*lines, policy, ring]:
         announce(line)
     return 0 if policy_works and keys_work else 2
 

@@ -62,6 +62,7 @@ def stable(text: str, directory: Path) -> str:
     text = text.replace(str(directory), "DIRECTORY")
     text = re.sub(r"^(pii-guard|  [a-z-]+) \d[\w.+]*", r"\1 VERSION", text, flags=re.MULTILINE)
     text = re.sub(r"^lexer: .+", "lexer: LEXER", text, flags=re.MULTILINE)
+    text = re.sub(r"^CP949: .+", "CP949: TRANSCODER", text, flags=re.MULTILINE)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
     text = re.sub(r"\bkey [0-9a-f]{8}\b", "key KEY-ID", text)
     text = re.sub(r"\b[0-9a-f]{16}\b", "NUMBER", text)
