@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from pii_guard.check.results import Violation
+from pii_guard.errors import did_you_mean
 from pii_guard.model import FieldPath, Tag
 from pii_guard.naming import safe_text
 from pii_guard.policy.finding import POLICY_NAME
@@ -57,16 +58,35 @@ def against_law(policy: Policy) -> Iterator[Violation]:
 
 
 def idle_rules(report: ScanReport, policy: Policy) -> Iterator[Violation]:
-    """Field rules that could be of a table which was read, and decide for none of its fields."""
+    """Field rules that decide for no field, and could be of a table which was read, as it is called or nearly so."""
     from pii_guard.policy.models import pattern_matches
 
-    tables = {field.field.table for field in report.fields}
-    for rule in policy.unmatched(logical_field(field.field) for field in report.fields):
-        heads = [pattern[:end] for pattern in rule.match for end in _dots(pattern)]
-        if any(pattern_matches(head, table) for head in heads for table in tables):
-            names = ", ".join(json.dumps(pattern, ensure_ascii=False) for pattern in rule.match)
+    paths = [field.field for field in report.fields]
+    tables = {path.table for path in paths}
+    idle = policy.unmatched(map(logical_field, paths))
+    free = [path for path in paths if not _named(path, policy)] if idle else []
+    for rule in idle:
+        names = ", ".join(json.dumps(pattern, ensure_ascii=False) for pattern in rule.match)
+        heads = [(pattern[:end], pattern[end:]) for pattern in rule.match for end in _dots(pattern)]
+        if any(pattern_matches(head, table) for head, _ in heads for table in tables):
             message = f"the rule of {names} decides for no field of what was read"
             yield Violation("PG037", POLICY_NAME, None, message, "correct its pattern, or take it out of the policy")
+            continue
+        # Other tables may be elsewhere: only one whose field waits for the rule is taken for what was meant.
+        meant = (
+            did_you_mean(head, {path.table for path in free if pattern_matches(rest, f".{path.path}")})
+            for head, rest in heads
+        )
+        if hint := next(filter(None, meant), ""):
+            message = f"the rule of {names} is of a table that was not read{hint}"
+            mend = "correct its pattern; if the table is elsewhere, leave it as it is"
+            yield Violation("PG037", POLICY_NAME, None, message, mend)
+
+
+def _named(path: FieldPath, policy: Policy) -> bool:
+    """Whether a rule that calls the table of the field by its name decides for it."""
+    rule = policy.rule_for(logical_field(path))
+    return rule is not None and any(pattern.startswith(f"{path.table}.") for pattern in rule.match)
 
 
 def lost_tags(report: ScanReport, tags: Mapping[str, Tag]) -> Iterator[Violation]:

@@ -351,6 +351,28 @@ def test_rules_that_decide_for_nothing_are_said(match: str, idle: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("matches", "meant"),
+    [
+        (["custmers.phone"], "customers"),
+        (["custmers.*"], "customers"),
+        ([["members.tel", "customer.ph*"], "*"], "customers"),
+        (["shop.orders.address"], "shop.order"),
+        (["custmers.fone"], ""),
+        (["suppliers.phone"], ""),
+        (["customers.phone", "customers_old.phone"], ""),
+        (["customers_old.phone", "customers.*"], ""),
+    ],
+)
+def test_rules_of_a_table_nearly_called_so_are_said(matches: list[str | list[str]], meant: str) -> None:
+    """A misspelt table is named with what was probably meant, if a field of that waits for the rule. A table that has
+    rules of its own is not meant."""
+    own = policy(*({"match": match, "purposes": ["delivery"], "retention": "contract"} for match in matches))
+    result = run(field(tokens=10, tag=FULL), field("address", table="shop.order"), policy=own)
+    said = [warning.message for warning in result.warnings if warning.rule == "PG037"]
+    assert [f'did you mean "{meant}"?' in message for message in said] == [True] * bool(meant)
+
+
+@pytest.mark.parametrize(
     ("members", "found"),
     [
         ({"period": "P3Y", "statute": "kr-ecommerce-contract", "separate": True}, ["PG103"]),
