@@ -107,15 +107,20 @@ def _unwrapped(bind: Callable[..., str | None]) -> Callable[..., str | None]:
     """Errors as they are: SQLAlchemy would wrap them in one that quotes all values of the row in the clear."""
 
     @functools.wraps(bind)
-    def bound(*arguments: Any) -> str | None:
+    def bound(column: Any, value: Any, dialect: Dialect) -> str | None:
         try:
-            return bind(*arguments)
-        except PiiGuardError as error:
-            kind = type(error)
-            bare = type(kind.__name__, (kind, DontWrapMixin), {"__module__": kind.__module__})
-            raised = bare.__new__(bare, *error.args)
-            raised.__dict__.update(error.__dict__)
-        raise raised
+            return bind(column, value, dialect)
+        except UnicodeEncodeError:
+            error: PiiGuardError = UsageError(
+                f"{column.name}: text with a part of a character (a surrogate) is not stored"
+            )
+        except PiiGuardError as raised:
+            error = raised
+        kind = type(error)
+        bare = type(kind.__name__, (kind, DontWrapMixin), {"__module__": kind.__module__})
+        made = bare.__new__(bare, *error.args)
+        made.__dict__.update(error.__dict__)
+        raise made
 
     return bound
 
@@ -254,8 +259,9 @@ def keep_index(value: InstrumentedAttribute[Any], index: InstrumentedAttribute[A
     set no attributes (`insert(Customer)` with a list of rows, `update(Customer).values(...)`, those of tables too).
 
     A sealed value can be put back into the row that it was read from; into another one it is refused (UsageError), as
-    nobody knows its index. So are statements with several rows in `values`: give the rows to `execute`. What an upsert
-    sets where there is a row already (`set_`) and SQL as text have to name both columns themselves.
+    nobody knows its index. So are statements with several rows in `values`: give the rows to `execute`; and those that
+    set it by an expression, a query or a parameter of another name without setting the index. What an upsert sets where
+    there is a row already (`set_`) and SQL as text have to name both columns themselves.
     """
     column, other = value.property.columns[0], index.property.columns[0]
     _INDEXED.setdefault(column.table, {})[column.key] = other.key
@@ -284,12 +290,29 @@ def _indexed(
     for value, index in _INDEXED.get(statement.table, {}).items():
         many = [{**row, index: row[value]} if value in row and index not in row else row for row in many]
         one = {**one, index: one[value]} if value in one and index not in one else one
+        named, given = _named(statement), any(value in row for row in (*many, one))
+        if index in named or given:
+            continue
         stated = {} if many or one else statement.compile(dialect=connection.dialect).params
-        if value in stated and index not in stated:
+        place = f"{statement.table.name}.{value}"
+        if value in stated:
             statement = statement.values({index: stated[value]})
         elif f"{value}_m0" in stated and f"{index}_m0" not in stated:
-            raise UsageError(f"{statement.table.name}.{value}: give the rows to execute, which then makes its index")
+            raise UsageError(f"{place}: give the rows to execute, which then makes its index")
+        elif value in named:
+            raise UsageError(f"{place}: is set by no value of that name, so its index is not known; set {index} too")
     return statement, many, one
+
+
+def _named(statement: Any) -> set[str]:
+    """The keys of the columns that a statement sets itself; SQLAlchemy has no public word for it."""
+    pairs = getattr(statement, "_ordered_values", None) or ()  # of SQLAlchemy 2.0
+    columns = (
+        *(statement._values or ()),
+        *(column for column, _ in pairs),
+        *(getattr(statement, "_select_names", ()) or ()),
+    )
+    return {getattr(column, "key", column) for column in columns}
 
 
 def render_item(kind: str, item: object, context: object) -> str | bool:

@@ -257,12 +257,42 @@ def test_statements_keep_the_index_too(engine: sa.Engine, customer: Any, guard: 
         assert find(engine, customer, guard, phone) == []
 
 
+def test_statements_whose_index_is_not_known_are_refused(engine: sa.Engine, customer: Any) -> None:
+    """A value that no parameter of its name brings would keep the index of the one before, and be missed."""
+    table = customer.__table__
+    by_name: sa.BindParameter[Any] = sa.bindparam("new")
+    other: sa.BindParameter[Any] = sa.bindparam("other")
+    own = sa.update(table).where(table.c.id == 3)
+    some = sa.select(table.c.id + 100, table.c.phone)
+    statements: list[tuple[Any, Any]] = [
+        (own.values(phone=by_name), {"new": PHONES[0]}),
+        (own.values(phone=by_name), [{"new": PHONES[0]}, {"new": PHONES[1]}]),
+        (own.values(phone=table.c.name), {}),
+        (own.ordered_values((table.c.phone, table.c.name)), {}),
+        (sa.insert(table).from_select(["id", "phone"], some), {}),
+    ]
+    for statement, rows in statements:
+        with pytest.raises(UsageError, match=r"customers\.phone: .* set phone_index too"), engine.begin() as connection:
+            connection.execute(statement, rows)
+    with engine.begin() as connection:
+        connection.execute(own.values(phone=by_name, phone_index=other), {"new": PHONES[0], "other": PHONES[0]})
+        both = sa.select(table.c.id + 100, table.c.phone, table.c.phone_index).where(table.c.id == 1)
+        connection.execute(sa.insert(table).from_select(["id", "phone", "phone_index"], both))
+    rows = raw(engine, "SELECT phone_index FROM customers WHERE id IN (1, 3, 101)")
+    assert len({*rows}) == 1
+
+
 def test_errors_quote_no_other_value_of_the_row(engine: sa.Engine, customer: Any) -> None:
     """What a type refuses is told as it is: SQLAlchemy would quote the parameters of the statement, in the clear."""
     with Session(engine) as session:
         session.add(customer(phone=PHONES[0], name=7))
         with pytest.raises(UsageError, match=r"^customers\.name: is a column of text; int is not stored in it$"):
             session.commit()
+    broken = [{"phone": PHONES[0], "name": "\ud800"}, {"phone": "\ud800"}, {"phone_index": "\ud800"}]
+    for row in broken:
+        refused = pytest.raises(UsageError, match=r"^customers\.\w+: text with a part of a character \(a surrogate\)")
+        with refused, engine.begin() as connection:
+            connection.execute(sa.insert(customer.__table__), [row])
 
 
 def test_statements_are_cached_by_their_column(engine: sa.Engine, customer: Any, guard: Guard) -> None:
