@@ -218,7 +218,8 @@ def _stray(values: pa.Array, known: Callable[[bytes], bool]) -> npt.NDArray[np.i
     """The rows with tokens, or with tokens of known keys in their text."""
     rows: npt.NDArray[np.int64] = find_tokens(values).to_numpy(zero_copy_only=False).nonzero()[0]
     if not len(rows) and any(map(known, span_key_ids(values))):
-        rows = pc.match_substring(values, "[pgd1").fill_null(False).to_numpy(zero_copy_only=False).nonzero()[0]
+        inside = pc.match_substring(values.cast(pa.large_string()), "[pgd1")
+        rows = inside.fill_null(False).to_numpy(zero_copy_only=False).nonzero()[0]
     return rows
 
 

@@ -104,7 +104,8 @@ def move_spans(values: pa.Array, old: ColumnKey, new: ColumnKey) -> tuple[pa.Lar
 
 def span_key_ids(values: pa.Array) -> dict[bytes, int]:
     """The key ids of what has the form of a token between brackets inside of texts, and how often each occurs."""
-    if not is_text(values.type):
+    kind = values.type.value_type if isinstance(values, pa.DictionaryArray) else values.type
+    if not is_text(kind):
         return {}
     text, _ = _text(values, "")
     return key_ids(_cut(text, _tokens(text) + INSIDE))

@@ -175,6 +175,10 @@ def test_tokens_inside_of_texts_move(desk: Path) -> None:
     table = guard.protect(pa.table({"memo": texts}), table="people").read_all()
     assert opened(guard, table, purpose="delivery")["memo"].to_pylist() == texts
     rotate(guard.keys, Selection(field="people.memo"))
+    kind = pa.dictionary(pa.int32(), table.schema.types[0])
+    categories = table.cast(pa.schema([table.schema.field(0).with_type(kind)]))  # as pandas may have made of it
+    moved, done = reencrypt_table(categories.to_reader(), guard.keys, guard.audit, actor="test")
+    assert (moved.read_all().schema.types, done.moved) == ([kind], 4)
     moved, done = reencrypt_table(table.to_reader(), guard.keys, guard.audit, actor="test")
     after = moved.read_all()
     newest = guard.keys.records()[-1]
@@ -229,7 +233,8 @@ def test_the_key_of_a_tag_is_known_without_rows(desk: Path) -> None:
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_no_token_is_left_behind(desk: Path, inside: bool) -> None:
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string())], ids=["text", "dictionary"])
+def test_no_token_is_left_behind(desk: Path, inside: bool, kind: pa.DataType) -> None:
     """Tokens of an old key that first occur in a later batch, where nothing told of them, stop it: said to be moved,
     they would be lost with the old key."""
     ring = Keyring.open(desk / "ring")
@@ -239,8 +244,9 @@ def test_no_token_is_left_behind(desk: Path, inside: bool) -> None:
     email = table["email"].chunk(0).slice(0, 2).cast(pa.string())
     if inside:
         tokens = pc.binary_join_element_wise("call [", tokens, "]", "")
-    schema = pa.schema([("phone", pa.string()), ("email", pa.string())])
-    batches = [pa.record_batch([column, email], schema=schema) for column in (pa.nulls(2, pa.string()), tokens)]
+    schema = pa.schema([("phone", kind), ("email", pa.string())])
+    columns = pa.nulls(2, pa.string()).cast(kind), tokens.cast(kind)
+    batches = [pa.record_batch([column, email], schema=schema) for column in columns]
     log = AccessLog(desk / "ring" / "access.jsonl")
     moved, _ = reencrypt_table(pa.RecordBatchReader.from_batches(schema, batches), ring, log, actor="test")
     with pytest.raises(TokenError, match=r"phone: 2 .*tokens in a column that had none in its first rows"):
