@@ -28,7 +28,7 @@ from pii_guard.connectors.database_url import database_of
 from pii_guard.engine.protection import GUESSABLE, HMAC, is_digest, is_hash
 from pii_guard.engine.verdict import ENCRYPTED
 from pii_guard.errors import UsageError, did_you_mean
-from pii_guard.model import Confidence, Kind, Protection, Tag
+from pii_guard.model import Confidence, FieldPath, Kind, Protection, Tag
 from pii_guard.reports import FieldReport, Finding, NotExamined, ScanReport
 from pii_guard.tags import logical_field
 from pii_guard.toml_files import place_text
@@ -54,13 +54,15 @@ def check(
     fail_on: Confidence = Confidence.LIKELY,
     recipient: str | None = None,
     kinds: Mapping[str, Kind] | None = None,
+    declared: Iterable[FieldPath] = (),
 ) -> CheckResult:
     """Hold every field of `report` against the rules, without the findings that `policy` suppresses `today`.
 
     `tags` are those of the sidecar file, by `TABLE.PATH`. The tag that a field carries itself comes first, then the one
     in `tags`; what it leaves open is filled from the policy's rule for the field, and where either asks for encryption,
     encryption it is. Findings below `fail_on` are warnings. `recipient`, an id of the policy, is who is to be given the
-    data. `kinds`: those that the scan looked for. Raises UsageError for a recipient that the policy does not have.
+    data. `kinds`: those that the scan looked for. `declared`: fields of migrations and models, of which the policy may
+    speak as well. Raises UsageError for a recipient that the policy does not have.
     """
     violations: list[Violation] = []
     warnings: list[Violation] = []
@@ -69,7 +71,7 @@ def check(
             raise UsageError("--recipient needs a policy that says what the recipient may be given")
         receiver_items(policy, recipient)
     if policy is not None:
-        report, doubts = suppressed(report, policy, today or date.today())
+        report, doubts = suppressed(report, policy, today or date.today(), declared)
         warnings += doubts
         violations += against_law(policy)
     for field in report.fields:

@@ -24,7 +24,7 @@ from pii_guard.toml_files import place_text
 if TYPE_CHECKING:
     from pii_guard.policy import Policy
 
-__all__ = ["check_columns", "column_kinds", "column_places"]
+__all__ = ["check_columns", "column_kinds", "column_places", "declared_fields"]
 
 WEAK = frozenset({"login_id", "cookie"})
 """Kinds whose headers are those of keys between tables too: `user_id` is a login in one schema, a number in another."""
@@ -206,6 +206,13 @@ def _names(column: Column) -> Iterator[tuple[str, str]]:
         yield f"public.{column.table}", path
     elif schema == "public":
         yield name, path
+
+
+def declared_fields(schema: Schema) -> Iterator[FieldPath]:
+    """The fields of `schema`, by all names that policies may know them by."""
+    for column in schema.columns:
+        for table, path in _names(column):
+            yield FieldPath(column.spot.file, safe_text(table), path)
 
 
 def _unsuppressed(kinds: tuple[str, ...], name: str, policy: Policy | None, day: date) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["against_law", "idle_rules", "lost_tags", "suppressed"]
 
 
-def suppressed(report: ScanReport, policy: Policy, today: date) -> tuple[ScanReport, list[Violation]]:
-    """The report without what is suppressed, and warnings of suppressions that no longer hold or match nothing."""
+def suppressed(
+    report: ScanReport, policy: Policy, today: date, declared: Iterable[FieldPath] = ()
+) -> tuple[ScanReport, list[Violation]]:
+    """The report without what is suppressed, and warnings of suppressions and field rules that match nothing, or no
+    longer hold. `declared`: fields that exist beside those of the report."""
     from pii_guard.policy.suppression import expired, suppress, unused
 
     report = suppress(report, policy, today)
@@ -37,7 +40,7 @@ def suppressed(report: ScanReport, policy: Policy, today: date) -> tuple[ScanRep
         for field in report.fields
         for rule in expired(field, policy, today)
     ]
-    doubts += idle_rules(report, policy)
+    doubts += idle_rules(report, policy, declared)
     for rule in unused(report, policy):
         names = ", ".join(json.dumps(pattern, ensure_ascii=False) for pattern in rule.match)
         message = f"the suppression of {names} matches no finding"
@@ -57,30 +60,42 @@ def against_law(policy: Policy) -> Iterator[Violation]:
             yield Violation(defect.rule, POLICY_NAME, None, f"{defect.place}: {defect.message}", defect.mend)
 
 
-def idle_rules(report: ScanReport, policy: Policy) -> Iterator[Violation]:
-    """Field rules that decide for no field, and could be of a table which was read, as it is called or nearly so."""
+def idle_rules(report: ScanReport, policy: Policy, declared: Iterable[FieldPath] = ()) -> Iterator[Violation]:
+    """Field rules that decide for no field, and could be of a table which was read, or of one that is nearly called so.
+
+    `declared`: fields of migrations and models, for which rules may decide as well.
+    """
     from pii_guard.policy.models import pattern_matches
 
-    paths = [field.field for field in report.fields]
-    tables = {path.table for path in paths}
-    idle = policy.unmatched(map(logical_field, paths))
-    free = [path for path in paths if not _named(path, policy)] if idle else []
+    read = [field.field for field in report.fields]
+    there = [*read, *declared]
+    idle = policy.unmatched(map(logical_field, there))
+    free = [path for path in there if not _named(path, policy)] if idle else []
+    tables, others = {path.table for path in read}, {path.table for path in there}
     for rule in idle:
         names = ", ".join(json.dumps(pattern, ensure_ascii=False) for pattern in rule.match)
         heads = [(pattern[:end], pattern[end:]) for pattern in rule.match for end in _dots(pattern)]
         if any(pattern_matches(head, table) for head, _ in heads for table in tables):
             message = f"the rule of {names} decides for no field of what was read"
             yield Violation("PG037", POLICY_NAME, None, message, "correct its pattern, or take it out of the policy")
+        elif any(pattern_matches(head, table) for head, _ in heads for table in others):
             continue
-        # Other tables may be elsewhere: only one whose field waits for the rule is taken for what was meant.
-        meant = (
-            did_you_mean(head, {path.table for path in free if pattern_matches(rest, f".{path.path}")})
-            for head, rest in heads
-        )
-        if hint := next(filter(None, meant), ""):
+        elif hint := _meant(heads, free):
             message = f"the rule of {names} is of a table that was not read{hint}"
             mend = "correct its pattern; if the table is elsewhere, leave it as it is"
             yield Violation("PG037", POLICY_NAME, None, message, mend)
+
+
+def _meant(heads: Iterable[tuple[str, str]], free: Sequence[FieldPath]) -> str:
+    """The question for the table that a pattern, cut into table and path, probably means. It may be elsewhere, so only
+    one with a field of this path that waits for a rule is asked for."""
+    from pii_guard.policy.models import pattern_matches
+
+    for head, rest in heads:
+        able = {path.table for path in free if pattern_matches(rest, f".{path.path}")}
+        if hint := did_you_mean(head, able):
+            return hint
+    return ""
 
 
 def _named(path: FieldPath, policy: Policy) -> bool:

@@ -13,7 +13,7 @@ import click
 
 from pii_guard.check import CheckResult, check, exit_code, joined, placed
 from pii_guard.check.baseline import BASELINE_NAME, accepted, load_baseline, save_baseline
-from pii_guard.check.columns import check_columns, column_places
+from pii_guard.check.columns import check_columns, column_places, declared_fields
 from pii_guard.check.levels import levelled
 from pii_guard.check.lines import with_lines
 from pii_guard.check.overdue import check_periods, counts_periods
@@ -172,7 +172,15 @@ def _checked(
     declared = repository.schema()
     report = replace(report, not_examined=(*report.not_examined, *declared.not_examined))
     kinds = {detector.kind.id: detector.kind for detector in chosen.detectors}
-    judged = check(report, chosen.policy, tags, fail_on=fail_on, recipient=recipient, kinds=kinds)
+    judged = check(
+        report,
+        chosen.policy,
+        tags,
+        fail_on=fail_on,
+        recipient=recipient,
+        kinds=kinds,
+        declared=tuple(declared_fields(declared)),
+    )
     found = [
         with_lines(judged, chosen.detectors),
         check_columns(declared, report, chosen.policy, tags, chosen.detectors, tagged=tagged),

@@ -372,6 +372,15 @@ def test_rules_of_a_table_nearly_called_so_are_said(matches: list[str | list[str
     assert [f'did you mean "{meant}"?' in message for message in said] == [True] * bool(meant)
 
 
+def test_rules_of_declared_fields_are_not_idle() -> None:
+    """What a rule decides for may be declared only; a table that is declared may be meant too."""
+    declared = [FieldPath("1.sql", table, path) for table in ("customer", "orders") for path in ("tel", "phone")]
+    rules = [{"match": match, "purposes": ["delivery"], "retention": "contract"} for match in ("customer.*", "oders.*")]
+    report = ScanReport(fields=(field(table="other"),))
+    warnings = check(report, policy(*rules), {}, declared=declared).warnings
+    assert [warning.message.partition("; ")[2] for warning in warnings] == ['did you mean "orders"?']
+
+
 @pytest.mark.parametrize(
     ("members", "found"),
     [
