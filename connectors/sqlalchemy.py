@@ -56,9 +56,10 @@ class SqlalchemyTable(DatabaseTable):
             else:
                 table = sqlalchemy.table(self.relation.table, schema=self.relation.schema or None)
                 result = connection.execute(sqlalchemy.select(sqlalchemy.literal_column("*")).select_from(table))
-            names, documents = list(result.keys()), {column.name for column in self.columns if column.json}
-            self.json = frozenset(place for place, name in enumerate(names) if name in documents)
-            yield from batches_of_rows(lambda count: _with_text(result.fetchmany(count), self.json), names)
+            with result:  # a cursor that lives on keeps SQLite's lock
+                names, documents = list(result.keys()), {column.name for column in self.columns if column.json}
+                self.json = frozenset(place for place, name in enumerate(names) if name in documents)
+                yield from batches_of_rows(lambda count: _with_text(result.fetchmany(count), self.json), names)
 
 
 def _described(connection: sqlalchemy.Connection, relation: Relation) -> list[Column]:

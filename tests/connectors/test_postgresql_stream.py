@@ -215,7 +215,7 @@ def test_text_that_is_no_value(made: Made) -> None:
     good = {"a": ["10.0.0.1"], "b": ["x"], "c": ["6ccd780c-baba-1026-9564-5b8c656024db"], "d": ['{"a": 1}']}
     assert pii_guard.write(pa.table(good), made.url, table="t", mode="append") == 1
     for column in "acd":
-        with pytest.raises(WriteError, match="a text is no value of the type of its column; nothing") as caught:
+        with pytest.raises(WriteError, match="a text is no value of the type that it should have; nothing") as caught:
             pii_guard.write(pa.table({**good, column: [PHONE]}), made.url, table="t", mode="append")
         assert PHONE not in str(caught.value)
     with pytest.raises(WriteError, match="column b holds a NUL character"):
