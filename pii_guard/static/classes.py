@@ -10,7 +10,10 @@ from typing import TypeVar
 
 from pii_guard.static.python_columns import called
 
-__all__ = ["Class", "Classes", "Module", "assigned"]
+__all__ = ["MOST_BASES", "Class", "Classes", "Module", "assigned"]
+
+MOST_BASES = 64
+"""Classes that are looked at for one that derives from them, so that whatever a repository holds comes to an end."""
 
 Known = TypeVar("Known")
 
@@ -45,6 +48,7 @@ class Classes:
     _classes: dict[str, dict[Module, Class]] = field(default_factory=dict)
     _values: dict[str, dict[Module, ast.expr]] = field(default_factory=dict)
     _imports: dict[Module, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    _lineages: dict[Class, list[Class]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for module in self.modules:
@@ -71,10 +75,13 @@ class Classes:
                 yield found
 
     def lineage(self, of: Class) -> list[Class]:
-        """`of` and all that it derives from, each once, nearest first."""
-        line = [of]
-        for known in line:  # grows on the way
-            line += [base for base in dict.fromkeys(self.bases(known)) if base not in line]
+        """`of` and all that it derives from, each once, nearest first; no more than `MOST_BASES`."""
+        line = self._lineages.get(of)
+        if line is None:
+            line = self._lineages[of] = [of]
+            for known in line:  # grows on the way
+                bases = [base for base in dict.fromkeys(self.bases(known)) if base not in line]
+                line += bases[: MOST_BASES - len(line)]
         return line
 
     def value(self, name: str, module: Module) -> ast.expr | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pii_guard.static.classes import Class, Classes, Module, assigned
+from pii_guard.static.classes import MOST_BASES, Class, Classes, Module, assigned
 from pii_guard.static.models import stated
 from pii_guard.static.python_columns import called, keyword, text_of, width_of
 from pii_guard.static.schema import Column, Spot, Type
@@ -78,7 +78,7 @@ def _table(model: Class) -> str:
 def _columns(of: Class, table: str, classes: Classes, seen: set[Class]) -> Iterator[Column]:
     seen.add(of)
     for base in classes.bases(of):
-        if base not in seen and _says(base.node, "abstract"):
+        if base not in seen and len(seen) < MOST_BASES and _says(base.node, "abstract"):
             yield from _columns(base, table, classes, seen)
     for expression in of.node.bases:
         for name, width in _OF_USERS.get(called(expression), {}).items():

@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from pii_guard.static.classes import Class, Classes, Module, assigned
+from pii_guard.static.classes import MOST_BASES, Class, Classes, Module, assigned
 from pii_guard.static.python_columns import (
     called,
     column_of,
@@ -30,6 +30,8 @@ __all__ = ["stated", "tables_of"]
 _COLUMNS = ("Column", "mapped_column")
 _DEEPEST = 5
 """Aliases of aliases that are followed."""
+_LONGEST = 32
+"""Steps in which the name of a table is computed."""
 
 
 def tables_of(classes: Classes) -> Iterator[tuple[str, list[Column]]]:
@@ -87,7 +89,7 @@ def _table(model: Class, classes: Classes, below: frozenset[Class] = frozenset()
     if _is_sqlmodel(model.node):
         return table_name(schema, model.node.name.lower())
     if any(_is_flask(base) for known in line for base in known.node.bases):
-        above = [base for base in line[1:] if base not in below]
+        above = [base for base in line[1:] if base not in below] if len(below) < MOST_BASES else []
         inherited = (_table(base, classes, below | {model}) for base in above)
         return next(filter(None, inherited), None) or table_name(schema, _snake(model.node.name))
     return None
@@ -105,21 +107,23 @@ def _returned(function: ast.FunctionDef) -> ast.expr | None:
     return next((part.value for part in function.body if isinstance(part, ast.Return)), None)
 
 
-def _computed(node: ast.expr | None, name: str) -> str | None:
+def _computed(node: ast.expr | None, name: str, depth: int = 0) -> str | None:
     """`cls.__name__.lower() + "s"` and the like for a class called `name`; None where it is not understood."""
+    if depth > _LONGEST:
+        return None
     if isinstance(node, ast.Constant):
         return text_of(node)
     if isinstance(node, ast.Attribute) and node.attr == "__name__":
         return name
     if isinstance(node, ast.Call) and called(node) == "lower" and isinstance(node.func, ast.Attribute):
-        inner = _computed(node.func.value, name)
+        inner = _computed(node.func.value, name, depth + 1)
         return inner.lower() if inner else None
     if isinstance(node, ast.FormattedValue):
-        return _computed(node.value, name)
+        return _computed(node.value, name, depth + 1)
     parts = node.values if isinstance(node, ast.JoinedStr) else []
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         parts = [node.left, node.right]
-    texts = [_computed(part, name) for part in parts]
+    texts = [_computed(part, name, depth + 1) for part in parts]
     return "".join(text for text in texts if text) if texts and None not in texts else None
 
 
@@ -152,7 +156,7 @@ def _columns(of: Class, table: str, classes: Classes, seen: set[Class], model: C
     """Those of what `of` derives from first; what has a table of its own keeps its columns there."""
     seen.add(of)
     for base in classes.bases(of):
-        if base not in seen and _table(base, classes) is None:
+        if base not in seen and len(seen) < MOST_BASES and _table(base, classes) is None:
             yield from _columns(base, table, classes, seen, model)
     for statement in of.node.body:
         column = _column(statement, table, of.module, classes, plain=_is_sqlmodel(model.node))

@@ -150,14 +150,16 @@ def _unquoted(node: ast.expr | None) -> ast.expr | None:
 
 def names_in(node: ast.expr) -> Iterator[str]:
     """The plain names in a type: of `Optional[str]`, `str | None` and `Annotated[str, ...]`; of a list none."""
-    if isinstance(node, ast.BinOp):
-        yield from names_in(node.left)
-        yield from names_in(node.right)
-    elif isinstance(node, ast.Subscript) and called(node) in ("Optional", "Annotated"):
-        inner = node.slice
-        yield from names_in(inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner)
-    elif isinstance(node, ast.Name | ast.Attribute):
-        yield called(node)
+    parts = [node]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, ast.BinOp):
+            parts += [part.right, part.left]
+        elif isinstance(part, ast.Subscript) and called(part) in ("Optional", "Annotated"):
+            inner = part.slice
+            parts.append(inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner)
+        elif isinstance(part, ast.Name | ast.Attribute):
+            yield called(part)
 
 
 def table_of(call: ast.Call, name: str) -> str:

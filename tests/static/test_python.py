@@ -374,6 +374,27 @@ def test_classes_that_derive_from_each_other_end() -> None:
     assert declared(classes_of(**files)) == {"user": ["tel Text", "email Text"]}
 
 
+def test_long_lines_of_classes_and_types_end() -> None:
+    """What no person writes is read as far as people write, in no time."""
+    count = 1_000
+    flask = "class C0(db.Model):\n    a = db.Column(db.Text)\n"
+    flask += "".join(f"class C{i}(C{i - 1}):\n    pass\n" for i in range(1, count))
+    mixins = "".join(f"class M{i}(M{i - 1}):\n    a{i} = Column(Text)\n" for i in range(count))
+    mixins += f"class D(M{count - 1}):\n    __tablename__ = 'd'\n    x: Mapped[{' | '.join(['str'] * 2_000)}]\n"
+    named = "class N:\n    @declared_attr\n    def __tablename__(cls):\n        return " + " + ".join(["'n'"] * count)
+    named += "\nclass O(N):\n    b = Column(Text)\n"
+    abstract = "class A0(models.Model):\n    class Meta:\n        abstract = True\n"
+    abstract += "".join(
+        f"class A{i}(A{i - 1}):\n    a{i} = models.TextField()\n    class Meta:\n        abstract = True\n"
+        for i in range(1, count)
+    )
+    abstract += f"class E(A{count - 1}):\n    b = models.TextField()\n"
+    found = declared(classes_of(flask=flask, mixins=mixins, named=named, shop__models=abstract))
+    assert found["c0"] == ["a Text"]
+    assert found["d"][-2:] == [f"a{count - 1} Text", "x str"]
+    assert found["o"] == ["b Text"]
+
+
 def test_tables_that_flask_and_sqlmodel_name() -> None:
     """By the class, in snake case and in lower case."""
     flask = (
