@@ -62,6 +62,10 @@ class SqlalchemyTable(DatabaseTable):
                 yield from batches_of_rows(lambda count: _with_text(result.fetchmany(count), self.json), names)
 
 
+_NOT_REFLECTED = exc.NoSuchTableError, exc.UnreflectableTableError, NotImplementedError
+"""What a dialect raises that cannot tell of a table, though it may be read."""
+
+
 def _described(connection: sqlalchemy.Connection, relation: Relation) -> list[Column]:
     """What the dialect says of columns; nothing where it says nothing."""
     place = relation.table, relation.schema or None
@@ -69,18 +73,20 @@ def _described(connection: sqlalchemy.Connection, relation: Relation) -> list[Co
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exc.SAWarning)  # of types that it does not know, by the names of columns
         inspector = sqlalchemy.inspect(connection)
-        with suppress(exc.NoSuchTableError, NotImplementedError):  # a view; a dialect that knows no keys
+        with suppress(*_NOT_REFLECTED):  # a view; a dialect that knows no keys
             primary = set(inspector.get_pk_constraint(*place)["constrained_columns"])
             foreign = {name for key in inspector.get_foreign_keys(*place) for name in key["constrained_columns"]}
-        return [
-            Column(
-                column["name"],
-                column.get("comment") or "",
-                "primary" if column["name"] in primary else "foreign" if column["name"] in foreign else "",
-                json=isinstance(column["type"], sqlalchemy.JSON),
-            )
-            for column in inspector.get_columns(*place)
-        ]
+        with suppress(*_NOT_REFLECTED):
+            return [
+                Column(
+                    column["name"],
+                    column.get("comment") or "",
+                    "primary" if column["name"] in primary else "foreign" if column["name"] in foreign else "",
+                    json=isinstance(column["type"], sqlalchemy.JSON),
+                )
+                for column in inspector.get_columns(*place)
+            ]
+    return []
 
 
 def _with_text(rows: Sequence[Sequence[Any]], places: Set[int]) -> Sequence[Sequence[Any]]:

@@ -168,6 +168,9 @@ def test_what_sqlalchemy_reflects() -> None:
     inspector.get_foreign_keys.side_effect = NotImplementedError
     with mock.patch("sqlalchemy.inspect", return_value=inspector):
         columns = by_sqlalchemy._described(mock.Mock(), Relation("", "t"))
+        for error in (NotImplementedError, sqlalchemy.exc.NoSuchTableError, sqlalchemy.exc.UnreflectableTableError):
+            inspector.get_columns.side_effect = error
+            assert by_sqlalchemy._described(mock.Mock(), Relation("", "t")) == []
     assert columns == [Column("a", "휴대폰번호", "primary"), Column("b", "", "primary", json=True)]
     rows = by_sqlalchemy._with_text([("x", {"전화": [PHONE]}), (1, '{"a": 1}'), (2, None)], {1})
     assert rows == [["x", f'{{"전화": ["{PHONE}"]}}'], [1, '{"a": 1}'], [2, None]]
