@@ -96,7 +96,8 @@ class Tables:
 
     def rename(self, table: str, new: str) -> None:
         columns = self.columns.pop(table.lower(), {})
-        self.create(new, [replace(column, table=new) for column in columns.values()])
+        complete = table.lower() not in self.unknown
+        self.create_by_query(new, [replace(column, table=new) for column in columns.values()], complete=complete)
 
     def add(self, column: Column) -> None:
         self.known.setdefault(column.table.lower(), column.table)
@@ -105,17 +106,18 @@ class Tables:
     def drop_column(self, table: str, name: str) -> None:
         self.columns.get(table.lower(), {}).pop(name.lower(), None)
 
-    def change(self, table: str, name: str, *, new_name: str | None = None, type: Type | None = None) -> None:
-        """Rename a column or give it another type; one that is not known stays so."""
+    def change(self, table: str, name: str, *, new_name: str | None = None, type: Type | None = None) -> bool:
+        """Rename a column or give it another type; False for one that is not known, which stays so."""
         columns = self.columns.get(table.lower(), {})
         column = columns.get(name.lower())
         if column is None:
-            return
+            return False
         changed = replace(column, name=new_name or column.name, type=type or column.type)
         self.columns[table.lower()] = {
             (changed if key == name.lower() else known).name.lower(): changed if key == name.lower() else known
             for key, known in columns.items()
         }
+        return True
 
     def comment(self, table: str, name: str, comment: str) -> None:
         columns = self.columns.get(table.lower(), {})

@@ -23,6 +23,13 @@ _DIALECTS = ("postgres", "mysql", "sqlite")
 _SQLITE = re.compile(r"(?i)\bAUTOINCREMENT\b")
 # What sqlglot reads as something else, or not at all, written in a way that it does.
 _REWRITTEN = (
+    (
+        re.compile(
+            r"(?is)\AALTER\s+((?:SQL\s+SECURITY\s+\w+\s+|\w+\s*=\s*\S+\s+)*+VIEW\s+[^\s(]+\s*(?:\([^()]*\)\s*)?\bAS\b)"
+        ),
+        r"CREATE OR REPLACE \1",
+    ),
+    (re.compile(r"(?is)\AALTER\s+(?:MATERIALIZED\s+)?VIEW\b"), "ALTER TABLE"),
     (re.compile(r"(?i)\bWITH\s+(?:NO\s+)?DATA\s*\Z"), ""),
     (re.compile(r"(?i)\A(CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP\s+|TEMPORARY\s+)?)RECURSIVE\s+"), r"\1"),
     (re.compile(r"(?i)\)\s*(?:STRICT|WITHOUT\s+ROWID)(?:\s*,\s*(?:STRICT|WITHOUT\s+ROWID))*\Z"), ")"),
@@ -216,12 +223,16 @@ def _alter(tree: exp.Alter, text: str, place: _Place, tables: Tables) -> str | N
                 if dropped is not None:
                     tables.drop_column(table, dropped.name)
         elif isinstance(action, exp.RenameColumn):
-            tables.change(table, action.this.name, new_name=action.args["to"].name)
+            new = action.args["to"]
+            if not tables.change(table, action.this.name, new_name=new.name) and table.lower() in tables.unknown:
+                tables.add(Column(table, new.name, Type(), place.spot(new)))  # of a view, from one of its tables
         elif isinstance(action, exp.AlterRename):
-            new = name_of(action.this)
+            new_table = name_of(action.this)
             schema = tree.this.args.get("db")
-            tables.rename(table, new if "." in new or schema is None else table_name(schema.name, action.this.name))
-            table = new
+            if "." not in new_table and schema is not None:
+                new_table = table_name(schema.name, action.this.name)
+            tables.rename(table, new_table)
+            table = new_table
         elif isinstance(action, exp.AlterColumn):
             if action.args.get("dtype") is not None:
                 tables.change(table, action.this.name, type=_type(action.args["dtype"]))

@@ -94,6 +94,75 @@ def test_queries_that_double_their_columns_end() -> None:
     assert (tables, problems) == ({"t": ["a", "b"]}, [])
 
 
+DUMP = """\
+/*M!999999\\- enable the sandbox mode */
+-- MariaDB dump 10.19
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40103 SET TIME_ZONE='+00:00' */;
+DROP TABLE IF EXISTS `t`;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `t` (
+  `email` varchar(80) DEFAULT '/*!50001 x */' /*!80023 INVISIBLE */
+) ENGINE=InnoDB /*!50100 PARTITION BY HASH (1) */;
+LOCK TABLES `t` WRITE;
+/*!40000 ALTER TABLE `t` DISABLE KEYS */;
+INSERT INTO `t` VALUES ('/*!50001 DROP TABLE t */;');
+/*!40000 ALTER TABLE `t` ENABLE KEYS */;
+UNLOCK TABLES;
+/*!50001 DROP VIEW IF EXISTS `v`*/;
+/*!50001 CREATE VIEW `v` AS SELECT
+ 1 AS `mail`,
+ 1 AS `draft`*/;
+DELIMITER ;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`%`*/ /*!50003 TRIGGER `tr` BEFORE INSERT ON `t` FOR EACH ROW BEGIN
+  SET NEW.email = 'x'; DROP TABLE t; END */;;
+DELIMITER ;
+/*!50001 DROP VIEW IF EXISTS `v`*/;
+/*!50001 CREATE ALGORITHM=UNDEFINED */
+/*!50013 DEFINER=`a`@`%` SQL SECURITY DEFINER */
+/*!50001 VIEW `v` AS select `t`.`email` AS `mail`, 'a; */' AS `memo` from `t` */;
+/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;
+"""
+
+
+@pytest.mark.parametrize(
+    "dump", [DUMP, DUMP.replace("/*M!", "/*!"), DUMP.replace("/*!5", "/*M!10"), DUMP[DUMP.index("/*!401") :]]
+)
+def test_comments_that_mysql_runs(dump: str) -> None:
+    """What mysqldump writes in comments with a version: views are made, settings and triggers disturb nothing."""
+    assert folded(dump) == ({"t": ["email varchar(80)"], "v": ["mail varchar(80)", "memo"]}, [])
+
+
+def test_comments_that_only_look_like_those() -> None:
+    """Of a licence, as tools keep it; of a version that no server has."""
+    text = "/*! (c) the firm */ CREATE TABLE t (a int); /*!999999 DROP TABLE t */; /* CREATE TABLE u (a int) */"
+    assert folded(text) == ({"t": ["a int"]}, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ALTER VIEW v RENAME TO w", {"w": ["c varchar(9)"]}),
+        ("ALTER VIEW IF EXISTS v RENAME TO w", {"w": ["c varchar(9)"]}),
+        ("ALTER VIEW v RENAME COLUMN c TO d", {"v": ["d varchar(9)"]}),
+        ("ALTER VIEW v RENAME c TO d", {"v": ["d varchar(9)"]}),
+        ("ALTER VIEW v RENAME COLUMN a TO e", {"v": ["c varchar(9)", "e"]}),
+        ("ALTER VIEW v OWNER TO someone", {"v": ["c varchar(9)"]}),
+        ("ALTER VIEW v ALTER COLUMN c SET DEFAULT 1", {"v": ["c varchar(9)"]}),
+        ("ALTER VIEW v AS SELECT b AS x FROM t", {"v": ["x varchar(9)"]}),
+        ("ALTER ALGORITHM=MERGE SQL SECURITY INVOKER VIEW v (y) AS SELECT b FROM t", {"v": ["y varchar(9)"]}),
+        ("ALTER MATERIALIZED VIEW m RENAME TO n", {"v": ["c varchar(9)"], "n": ["b varchar(9)"]}),
+        ("ALTER TABLE v ADD COLUMN view int AS (1)", {"v": ["c varchar(9)", "view int"]}),
+    ],
+)
+def test_views_that_change(text: str, expected: dict[str, list[str]]) -> None:
+    """They change their names, those of their columns, and what they are made of."""
+    made = "CREATE TABLE t (a int, b varchar(9)); CREATE VIEW v AS SELECT a, b AS c FROM t;"
+    made += "CREATE MATERIALIZED VIEW m AS SELECT b FROM t;"
+    kept = {"t": ["a int", "b varchar(9)"]} | ({} if "n" in expected else {"m": ["b varchar(9)"]})
+    assert folded(made, text) == ({**kept, **expected}, [])
+
+
 def test_views_may_have_columns_that_are_not_known() -> None:
     """So no tag of theirs is called lost; a table all of whose columns are known is one."""
     tables = Tables()
