@@ -32,12 +32,13 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from pii_guard.crypto import siv
 from pii_guard.crypto.blind_index import index_column
 from pii_guard.crypto.buffers import Matrix, by_length, from_buffers
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.layout import SUITES
 from pii_guard.crypto.normaliser import Normaliser
 from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.secret import Secret
-from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column
+from pii_guard.crypto.token import encrypt_column, verify_column
 
 FIELD, KEY_ID, CONTEXT = "customers.value", b"\x01\x02\x03\x04", [b"customers.value"]
 WIDTHS = {"phone": 11, "email": 20, "card": 16}

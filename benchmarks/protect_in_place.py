@@ -35,7 +35,7 @@ import pymysql
 from adbc_driver_postgresql import dbapi
 
 from pii_guard.connectors.database_url import DatabaseUrl
-from pii_guard.crypto.token import decrypt_column
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.keys.keyring import Keyring
 
 NAME = "pii_guard_live"

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from pii_guard.audit import AccessLog, AccessRequest
 from pii_guard.crypto.blind_index import index_column, labels
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.normaliser import Normaliser, normaliser_of
 from pii_guard.crypto.rows import row_keys
-from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, key_ids, token_prefix
+from pii_guard.crypto.token import encrypt_column, find_tokens, key_ids, token_prefix
 from pii_guard.errors import TokenError, UsageError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Tag

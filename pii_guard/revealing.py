@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pii_guard.crypto.decryption import OnError, decrypt_column
 from pii_guard.crypto.key import ColumnKey
 from pii_guard.crypto.rows import names_rows, row_keys
-from pii_guard.crypto.token import OnError, decrypt_column, find_tokens, key_ids
+from pii_guard.crypto.token import find_tokens, key_ids
 from pii_guard.detectors import TABLE, load
 from pii_guard.engine.masking import mask_column
 from pii_guard.errors import KeyringError, TokenError, UsageError

@@ -15,9 +15,10 @@ import pyarrow as pa
 from pii_guard.audit import Access, AccessLog, AccessRequest
 from pii_guard.batches import ArrowData, normalise
 from pii_guard.crypto.blind_index import tokens as index_tokens
+from pii_guard.crypto.decryption import OnError, decrypt_column
 from pii_guard.crypto.key import ColumnKey
 from pii_guard.crypto.normaliser import Normaliser
-from pii_guard.crypto.token import OnError, decrypt_column, holds_bound, key_ids
+from pii_guard.crypto.token import holds_bound, key_ids
 from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError, did_you_mean
 from pii_guard.keys.keyring import Keyring
 from pii_guard.model import Tag

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pii_guard.crypto.buffers import Index, Mask, from_buffers, to_buffers, valid
+from pii_guard.crypto.decryption import open_tokens
 from pii_guard.crypto.key import ColumnKey
-from pii_guard.crypto.token import encrypt_column, key_ids, open_tokens
+from pii_guard.crypto.token import encrypt_column, key_ids
 from pii_guard.engine.detection import Detector, locate
 from pii_guard.engine.text import Text
 from pii_guard.errors import UsageError

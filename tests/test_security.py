@@ -13,7 +13,8 @@ import pytest
 from guards import opened
 
 from pii_guard import Guard, Keyring
-from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column
+from pii_guard.crypto.decryption import decrypt_column
+from pii_guard.crypto.token import encrypt_column, verify_column
 from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError
 from pii_guard.keys.destruction import destroy
 from pii_guard.keys.markers import KnownKeys, export_markers

@@ -21,7 +21,7 @@ from pii_guard.cli.options import (
 from pii_guard.cli.output import announce
 from pii_guard.cli.settings import existing_policy, place_of
 from pii_guard.cli.tables import only_table
-from pii_guard.crypto.token import OnError
+from pii_guard.crypto.decryption import OnError
 from pii_guard.guard import ACCESS_LOG, Guard
 from pii_guard.model import Tag
 from pii_guard.revealing import with_tags

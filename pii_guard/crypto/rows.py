@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from pii_guard.crypto.buffers import Mask, mask, valid
+from pii_guard.crypto.buffers import Index, Mask, consecutive, mask, valid
 from pii_guard.crypto.values import encode
 
-__all__ = ["names_rows", "row_keys", "unnamed"]
+__all__ = ["at", "by_chunk", "each", "names_rows", "row_keys", "unnamed"]
 
 
 def names_rows(kind: pa.DataType) -> bool:
@@ -48,3 +48,23 @@ def unnamed(columns: Sequence[pa.Array], field: str) -> Mask:
         value = encode(column, field)
         found |= ~valid(value) | mask(pc.equal(pc.binary_length(value), 0))
     return found
+
+
+def by_chunk(row_keys: pa.LargeBinaryArray | None, chunks: list[pa.Array]) -> list[pa.LargeBinaryArray | None]:
+    """The row keys of each chunk; no row keys are none for each, here and below."""
+    if row_keys is None:
+        return [None] * len(chunks)
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    return [row_keys.slice(end - len(chunk), len(chunk)) for chunk, end in zip(chunks, ends, strict=True)]
+
+
+def at(row_keys: pa.LargeBinaryArray | None, rows: Index) -> pa.LargeBinaryArray | None:
+    """The row keys of some rows, by their numbers."""
+    if row_keys is None or consecutive(rows):
+        return row_keys if row_keys is None else row_keys.slice(rows[0], len(rows))
+    return row_keys.take(pa.array(rows))
+
+
+def each(row_keys: pa.LargeBinaryArray | None, count: int) -> list[tuple[bytes, ...]]:
+    """What binds each of `count` values: the key of its row, or nothing."""
+    return [()] * count if row_keys is None else [(key,) for key in row_keys.to_pylist()]

@@ -1,4 +1,4 @@
-"""Columns of values to columns of tokens and back (docs/FORMAT.md, Token).
+"""Columns of values to columns of tokens (docs/FORMAT.md, Token); `decryption` is the way back.
 
 A token is known by its form (`find_tokens`, no key), by its marker (`verify_column`, a key that opens nothing) or by
 opening it (`decrypt_column`). A value that only looks like a token is plain text until it verifies.
@@ -6,14 +6,13 @@ opening it (`decrypt_column`). A value that only looks like a token is plain tex
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from cryptography.hazmat.primitives.constant_time import bytes_eq
 from numpy.typing import NDArray
 
 from pii_guard.crypto import layout, siv
@@ -23,29 +22,27 @@ from pii_guard.crypto.buffers import (
     Mask,
     Matrix,
     assemble,
-    consecutive,
-    from_buffers,
     from_list,
-    place,
     valid,
     whole,
 )
 from pii_guard.crypto.key import ColumnKey, MarkerKey, Mode
 from pii_guard.crypto.layout import HEADER_SIZE, MARKER_SIZE, SUITES, Suite
+from pii_guard.crypto.rows import at, by_chunk, each
 from pii_guard.crypto.siv import TAG_SIZE
-from pii_guard.crypto.values import as_binary, decode, decode_list, encode, encode_list, listed
-from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UsageError
+from pii_guard.crypto.values import as_binary, encode, encode_list
+from pii_guard.errors import KeyringError, UsageError
 
 __all__ = [
-    "OnError",
+    "Column",
     "TokenGroup",
-    "decrypt_column",
     "encrypt_column",
     "find_tokens",
+    "groups",
     "holds_bound",
     "key_ids",
-    "open_tokens",
     "split",
+    "texts_of",
     "token_length",
     "token_prefix",
     "verify_column",
@@ -55,7 +52,6 @@ FEW = 16
 """So many values are encrypted one after the other: to set up a column costs as much as some ten of them."""
 _TOO_LARGE = "the tokens of one array exceed 2 GiB; pass the column in chunks"
 Column: TypeAlias = pa.Array | pa.ChunkedArray
-OnError: TypeAlias = Literal["raise", "null"]
 
 
 def token_length(max_bytes: int) -> int:
@@ -92,7 +88,7 @@ def encrypt_column(values: Column, key: ColumnKey, row_keys: pa.LargeBinaryArray
     exceed 2 GiB.
     """
     if isinstance(values, pa.ChunkedArray):
-        chunks = zip(values.chunks, _by_chunk(row_keys, values.chunks), strict=True)
+        chunks = zip(values.chunks, by_chunk(row_keys, values.chunks), strict=True)
         return pa.chunked_array([encrypt_column(chunk, key, own) for chunk, own in chunks], pa.string())
     suite = SUITES.get(key.mode)
     if suite is None:
@@ -114,7 +110,7 @@ def encrypt_column(values: Column, key: ColumnKey, row_keys: pa.LargeBinaryArray
     for rows, padded in layout.pad(plain, suite):
         tokens = np.empty((len(rows), HEADER_SIZE + TAG_SIZE + padded.shape[1] + MARKER_SIZE), np.uint8)
         whole(tokens[:, :HEADER_SIZE])[:] = np.frombuffer(header, f"V{HEADER_SIZE}")
-        room, own = tokens[:, HEADER_SIZE:-MARKER_SIZE], _at(row_keys, rows)
+        room, own = tokens[:, HEADER_SIZE:-MARKER_SIZE], at(row_keys, rows)
         sealed = siv.encrypt(key.siv, [key.marker.context, header], padded, room, own)
         tokens[:, -MARKER_SIZE:] = _markers(key.marker, header, sealed)
         parts.append((rows, layout.to_text(tokens)))
@@ -124,23 +120,6 @@ def encrypt_column(values: Column, key: ColumnKey, row_keys: pa.LargeBinaryArray
     if bounds[-1] > MOST_BYTES:
         raise UsageError(f"{key.field}: {_TOO_LARGE}")
     return pa.Array.from_buffers(pa.string(), len(tokens), [validity, pa.py_buffer(bounds.astype(np.int32)), text])
-
-
-def _by_chunk(row_keys: pa.LargeBinaryArray | None, chunks: list[pa.Array]) -> list[pa.LargeBinaryArray | None]:
-    if row_keys is None:
-        return [None] * len(chunks)
-    ends = np.cumsum([len(chunk) for chunk in chunks])
-    return [row_keys.slice(end - len(chunk), len(chunk)) for chunk, end in zip(chunks, ends, strict=True)]
-
-
-def _at(row_keys: pa.LargeBinaryArray | None, rows: Index) -> pa.LargeBinaryArray | None:
-    if row_keys is None or consecutive(rows):
-        return row_keys if row_keys is None else row_keys.slice(rows[0], len(rows))
-    return row_keys.take(pa.array(rows))
-
-
-def _each(row_keys: pa.LargeBinaryArray | None, count: int) -> list[tuple[bytes, ...]]:
-    return [()] * count if row_keys is None else [(key,) for key in row_keys.to_pylist()]
 
 
 def _few_tokens(
@@ -153,7 +132,7 @@ def _few_tokens(
         sealed = seal(layout.pad_one(value, suite), *own)
         return layout.text_of_one(header + sealed + mac(sealed)[:MARKER_SIZE])
 
-    owned = zip(values, _each(row_keys, len(values)), strict=True)
+    owned = zip(values, each(row_keys, len(values)), strict=True)
     return [None if value is None else one(value, *own) for value, own in owned]
 
 
@@ -220,7 +199,8 @@ class TokenGroup:
         return equal
 
 
-def _groups(texts: pa.LargeBinaryArray) -> Iterator[TokenGroup]:
+def groups(texts: pa.LargeBinaryArray) -> Iterator[TokenGroup]:
+    """What has the form of a token, by its header."""
     for rows, tokens, numbers in layout.read(texts):
         yield from split(rows, tokens, numbers)
 
@@ -250,9 +230,9 @@ def verify_column(
     """
     if isinstance(tokens, pa.ChunkedArray):
         return pa.chunked_array([verify_column(chunk, marker_key_for, field) for chunk in tokens.chunks], pa.bool_())
-    texts = _texts(tokens, field)
+    texts = texts_of(tokens, field)
     proven = np.zeros(len(texts), np.bool_)
-    for group in _groups(texts):
+    for group in groups(texts):
         try:
             key = marker_key_for(group.key_id)
         except KeyringError:
@@ -262,185 +242,9 @@ def verify_column(
     return pa.array(proven, pa.bool_(), mask=~valid(texts))
 
 
-def _texts(tokens: pa.Array, field: str) -> pa.LargeBinaryArray:
+def texts_of(tokens: pa.Array, field: str) -> pa.LargeBinaryArray:
+    """The texts of a column that should hold tokens. Raises UsageError for a type that holds none."""
     texts = as_binary(tokens)
     if texts is None:
         raise UsageError(f"{field}: a column of type {tokens.type} holds no tokens; tokens are text")
     return texts
-
-
-def decrypt_column(
-    tokens: Column,
-    key_for: Callable[[bytes], ColumnKey],
-    type: pa.DataType,
-    field: str,
-    on_error: OnError = "raise",
-    row_keys: pa.LargeBinaryArray | None = None,
-) -> Column:
-    """The values of a column of tokens, as `type`; null stays null.
-
-    `field` is the logical field that the column is expected to hold: a token of another field is refused. `key_for`
-    gives the key of a key id; it raises KeyringError for a key it does not have, which fails the rows of that key, and
-    PurposeRefusedError, which ends the call whatever `on_error` says. `row_keys`: one for each row, of a column whose
-    tokens are bound to their rows; with them no other tokens open, and without them no such tokens do.
-
-    Raises TokenError with every row that is not a token, has no key, does not verify or is not of `type`; rows are
-    counted over all chunks. With `on_error="null"` those rows are null instead. UsageError for a type that no value can
-    be decrypted to.
-    """
-    if on_error not in ("raise", "null"):
-        raise UsageError(f'on_error is "raise" or "null", not {on_error!r}')
-    chunks = tokens.chunks if isinstance(tokens, pa.ChunkedArray) else [tokens]
-    opened, failures, first = [], defaultdict[str, list[int]](list), 0
-    for chunk, own in zip(chunks, _by_chunk(row_keys, chunks), strict=True):
-        values, failed = _decrypt(chunk, key_for, type, field, own)
-        opened.append(values)
-        for reason, rows in failed:
-            failures[reason].extend((rows + first).tolist())
-        first += len(chunk)
-    if failures and on_error == "raise":
-        reasons = [f"{len(rows)} {reason}" for reason, rows in failures.items()]
-        shown = "; ".join(reasons[:3] + ["..."] * (len(reasons) > 3))
-        raise TokenError(field, sorted(row for rows in failures.values() for row in rows), f"not decrypted: {shown}")
-    return pa.chunked_array(opened, type) if isinstance(tokens, pa.ChunkedArray) else opened[0]
-
-
-def open_tokens(texts: pa.LargeBinaryArray, key_for: Callable[[bytes], ColumnKey], field: str) -> tuple[pa.Array, Mask]:
-    """The values (large_binary, null where there is none) of those texts that are tokens of `field` and verify, and
-    which these are. Raises PurposeRefusedError as `decrypt_column`."""
-    opened = np.zeros(len(texts), np.bool_)
-    pieces, places = [from_buffers(np.zeros(1, np.int64), b"")], [np.zeros(0, np.int64)]
-    for group in _groups(texts):
-        values, right, _ = _open(group, key_for, field)
-        pieces.append(values)
-        places.append(group.rows[right])
-        opened[group.rows[right]] = True
-    return place(pa.concat_arrays(pieces), np.concatenate(places), len(texts)), opened
-
-
-def _decrypt(
-    tokens: pa.Array,
-    key_for: Callable[[bytes], ColumnKey],
-    kind: pa.DataType,
-    field: str,
-    row_keys: pa.LargeBinaryArray | None,
-) -> tuple[pa.Array, list[tuple[str, NDArray[np.int64]]]]:
-    """The values of one array, null where they failed, and the failed rows by reason."""
-    if len(tokens) <= FEW:
-        texts = listed(tokens)
-        texts = _texts(tokens, field).to_pylist() if texts is None else texts
-        values, failed = _open_few(texts, key_for, field, row_keys)
-        result, unfit = decode_list(values, kind, field)
-    else:
-        plain, failed = _open_many(_texts(tokens, field), key_for, field, row_keys)
-        result, unfit = decode(plain, kind, field)
-    failed.append((f"that cannot be read as {kind}", unfit))
-    return result, [(reason, rows) for reason, rows in failed if len(rows)]
-
-
-NO_TOKEN = "not tokens of a version that is known here"  # noqa: S105 - words of an error
-CHANGED = "changed since they were made, or moved here from elsewhere"
-NO_ROW = "bound to their rows, and nothing says which columns are the key of a row"
-UNBOUND = "not bound to their rows, as tokens of this column are"
-_Failed: TypeAlias = list[tuple[str, NDArray[np.int64]]]
-"""The failed rows by reason."""
-
-
-def _open_many(
-    texts: pa.LargeBinaryArray,
-    key_for: Callable[[bytes], ColumnKey],
-    field: str,
-    row_keys: pa.LargeBinaryArray | None,
-) -> tuple[pa.LargeBinaryArray, _Failed]:
-    """The values, null where there are none, and the failed rows."""
-    failed: _Failed = []
-    other = valid(texts)
-    pieces, places = [from_buffers(np.zeros(1, np.int64), b"")], [np.zeros(0, np.int64)]
-    for group in _groups(texts):
-        other[group.rows] = False
-        values, right, reason = _open(group, key_for, field, row_keys)
-        failed.append((reason, group.rows[~right]))
-        pieces.append(values)
-        places.append(group.rows[right])
-    failed.append((NO_TOKEN, np.flatnonzero(other)))
-    return place(pa.concat_arrays(pieces), np.concatenate(places), len(texts)), failed
-
-
-def _open_few(
-    texts: list[bytes | None],
-    key_for: Callable[[bytes], ColumnKey],
-    field: str,
-    row_keys: pa.LargeBinaryArray | None,
-) -> tuple[list[bytes | None], _Failed]:
-    """What `_open_many` does, one value after the other."""
-    values, failed = list(texts), defaultdict[str, list[int]](list)
-    openers: dict[bytes, Callable[..., bytes | None] | str] = {}
-    for row, (text, own) in enumerate(zip(texts, _each(row_keys, len(texts)), strict=True)):
-        if text is None:
-            continue
-        raw = layout.read_one(text)
-        if raw is None:
-            values[row] = None
-            failed[NO_TOKEN].append(row)
-            continue
-        header = raw[:HEADER_SIZE]
-        if header not in openers:
-            openers[header] = _opener(header, key_for, field, row_keys is not None)
-        opener = openers[header]
-        values[row] = None if isinstance(opener, str) else opener(raw, *own)
-        if values[row] is None:
-            failed[opener if isinstance(opener, str) else CHANGED].append(row)
-    return values, [(reason, np.array(rows)) for reason, rows in failed.items()]
-
-
-def _opener(
-    header: bytes, key_for: Callable[[bytes], ColumnKey], field: str, bound: bool
-) -> Callable[..., bytes | None] | str:
-    """What opens a token of this header, with the key of its row if it is `bound`, or why nothing does."""
-    key = _key_for(header, key_for, field, bound)
-    if isinstance(key, str):
-        return key
-    suite, (_, unseal, mac) = Suite(header[3]), key.ciphers(header)
-
-    def opened(raw: bytes, *own: bytes) -> bytes | None:
-        sealed = raw[HEADER_SIZE:-MARKER_SIZE]
-        padded = unseal(sealed, *own) if bytes_eq(mac(sealed)[:MARKER_SIZE], raw[-MARKER_SIZE:]) else None
-        return None if padded is None else layout.unpad_one(padded, suite)
-
-    return opened
-
-
-def _key_for(header: bytes, key_for: Callable[[bytes], ColumnKey], field: str, bound: bool) -> ColumnKey | str:
-    """The key of tokens of this header, or why there is none for `field`."""
-    try:
-        key = key_for(header[4:8])
-    except PurposeRefusedError:
-        raise
-    except KeyringError as error:
-        return f"without a key ({error})"
-    if key.field != field:
-        return f"of another field ({key.field})"
-    suite = Suite(header[3])
-    if key.mode is not suite.mode:
-        return "of another mode than their key"
-    if (suite is Suite.SIV_BOUND) is not bound:
-        return UNBOUND if bound else NO_ROW
-    return key
-
-
-def _open(
-    group: TokenGroup,
-    key_for: Callable[[bytes], ColumnKey],
-    field: str,
-    row_keys: pa.LargeBinaryArray | None = None,
-) -> tuple[pa.LargeBinaryArray, Mask, str]:
-    """The values that open, which rows of the group they are, and why the other rows do not."""
-    key = _key_for(group.header, key_for, field, row_keys is not None)
-    if isinstance(key, str):
-        return from_buffers(np.zeros(1, np.int64), b""), np.zeros(len(group.rows), np.bool_), key
-    own = _at(row_keys, group.rows)
-    padded, right = siv.decrypt(key.siv, [key.marker.context, group.header], group.sealed, own)
-    right &= group.proven(key.marker)
-    values, well_padded = layout.unpad(padded if right.all() else padded[right], group.suite)
-    right[right] = well_padded
-    return values, right, CHANGED

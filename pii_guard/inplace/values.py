@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import ColumnKey
-from pii_guard.crypto.token import decrypt_column, encrypt_column
+from pii_guard.crypto.token import encrypt_column
 from pii_guard.errors import KeyringError, WriteError
 from pii_guard.keys.keyring import Keyring
 from pii_guard.protection import encrypt_plain

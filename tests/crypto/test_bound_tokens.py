@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from token_oracle import header_of, made, opened
 
 from pii_guard.crypto import token as token_module
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.rows import names_rows, row_keys, unnamed
 from pii_guard.crypto.secret import Secret, canonical
 from pii_guard.crypto.token import (
-    decrypt_column,
     encrypt_column,
     find_tokens,
     token_length,

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from token_oracle import crc8
 
 from pii_guard.crypto import token as token_module
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.secret import Secret
-from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column
+from pii_guard.crypto.token import encrypt_column, verify_column
 from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UsageError
 
 FIELD = "customers.phone"

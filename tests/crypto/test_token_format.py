@@ -15,12 +15,13 @@ from token_oracle import derived, made, opened
 
 from pii_guard.crypto import token as token_module
 from pii_guard.crypto.blind_index import index_column
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import ColumnKey, Mode
 from pii_guard.crypto.normaliser import Normaliser
 from pii_guard.crypto.pseudonym import hmac_column
 from pii_guard.crypto.rows import row_keys
 from pii_guard.crypto.secret import Secret
-from pii_guard.crypto.token import decrypt_column, encrypt_column, find_tokens, token_length, verify_column
+from pii_guard.crypto.token import encrypt_column, find_tokens, token_length, verify_column
 
 KNOWN: dict[str, list[dict[str, Any]]] = tomllib.loads(
     (Path(__file__).parent / "frozen_tokens.toml").read_text("utf-8")

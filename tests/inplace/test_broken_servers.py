@@ -16,7 +16,7 @@ from policies import PHONES_ENCRYPTED
 
 import pii_guard
 from pii_guard import Keyring
-from pii_guard.crypto.token import decrypt_column
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.inplace.engine import Progress
 
 ROWS = 20_000

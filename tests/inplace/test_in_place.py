@@ -18,7 +18,7 @@ from cli_runner import Result, run
 from databases import CASES, Made
 
 from pii_guard import Keyring
-from pii_guard.crypto.token import decrypt_column
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.errors import ConflictError, WriteError
 from pii_guard.inplace import engine
 from pii_guard.inplace.dialect import Dialect

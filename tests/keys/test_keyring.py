@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pii_guard.crypto.decryption import decrypt_column
 from pii_guard.crypto.key import Mode
-from pii_guard.crypto.token import decrypt_column, encrypt_column, verify_column
+from pii_guard.crypto.token import encrypt_column, verify_column
 from pii_guard.errors import KeyringError, PurposeRefusedError, UsageError, WrongPassphraseError
 from pii_guard.keys.backup import backup
 from pii_guard.keys.document import Document

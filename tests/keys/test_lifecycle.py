@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pii_guard.crypto.token import decrypt_column, encrypt_column
+from pii_guard.crypto.decryption import decrypt_column
+from pii_guard.crypto.token import encrypt_column
 from pii_guard.errors import KeyringError, PurposeRefusedError, TokenError, UsageError, WrongPassphraseError
 from pii_guard.keys import keyring as keyring_module
 from pii_guard.keys.backup import backup, backup_epochs, restore

@@ -19,7 +19,8 @@ from cli_runner import run
 from keyring.backend import KeyringBackend
 from moto import mock_aws
 
-from pii_guard.crypto.token import decrypt_column, encrypt_column
+from pii_guard.crypto.decryption import decrypt_column
+from pii_guard.crypto.token import encrypt_column
 from pii_guard.errors import KeyringError, PurposeRefusedError, UsageError, WrongPassphraseError
 from pii_guard.keys.health import examine
 from pii_guard.keys.keyring import Keyring
