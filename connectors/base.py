@@ -129,6 +129,8 @@ class Table(ABC):
     """The number, from 1, of the line that is the first row of the batch at hand; None where rows are no lines."""
     replaced: int = 0
     """Byte sequences of no known encoding; U+FFFD stands for each."""
+    doubt: str = ""
+    """Why the rows that were handed out may not be what the source holds; known when all are read."""
 
     def position(self) -> int:
         """Bytes read so far, for progress; equal to `size` when all is read."""

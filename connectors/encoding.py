@@ -34,6 +34,7 @@ _SAMPLED = 8 << 10
 _FEWEST = 8  # characters that tell an encoding
 _BLANKS = "\t\n\r\f\v\ufeff\u200b\u3000\xa0"
 _REPLACEMENT = "\ufffd"
+_LONE_ZERO = re.compile(rb"(?<!\0)\0(?!\0)")
 # Bytes up to 0x40 are never the second byte of a character, in UTF-8 or in CP949: cutting after one is safe in both.
 _UP_TO_SAFE_BYTE = re.compile(rb"(?s:.*)[\x00-\x40]")
 
@@ -51,8 +52,23 @@ class Utf8Blocks:
         self._encoding = encoding
         self.bytes_read = 0
         self.replaced = 0
+        self._unknown = 0.0  # bytes of lines that are in no known encoding
         self.found: set[str] = set()
         """The encodings of what was read and is not ASCII."""
+
+    @property
+    def doubt(self) -> str:
+        """Why what was read is not to be taken for the text of the file; empty where it is.
+
+        A line is in no known encoding if more than a tenth of its characters are replaced: rows of which each is cut
+        inside of a character, as columns of a fixed width cut them, are read well enough. So is a block of which every
+        fourth byte is a zero by itself: it has two bytes a character, of which some were lost or added.
+        """
+        if self._unknown <= self.bytes_read / 2:
+            return ""
+        if self._encoding is None:
+            return "most of its text is in no known encoding; --encoding says which it is"
+        return f"most of its text is not in the encoding {self._encoding}, which --encoding says"
 
     def __iter__(self) -> Iterator[bytes]:
         head = self._read()
@@ -79,7 +95,11 @@ class Utf8Blocks:
         decoder = codecs.getincrementaldecoder(name)("replace")
         while True:
             text = decoder.decode(data, final=not data)
-            self.replaced += text.count(_REPLACEMENT)
+            replaced = text.count(_REPLACEMENT)
+            if replaced:
+                self.replaced += replaced
+                unknown = sum(len(line) for line in text.split("\n") if _is_unknown(line))
+                self._unknown += len(data) * unknown / len(text)
             if text:
                 yield text.encode()
             if not data:
@@ -87,6 +107,13 @@ class Utf8Blocks:
             data = self._read()
 
     def _to_utf8(self, block: bytes) -> bytes:
+        before = self._unknown
+        text = self._read_as(block)
+        if _is_wide(block):
+            self._unknown = before + len(block)
+        return text
+
+    def _read_as(self, block: bytes) -> bytes:
         if block.isascii():
             return block
         if _decode(block, "utf-8") is not None:
@@ -110,6 +137,7 @@ class Utf8Blocks:
         attempts = (line.decode(encoding, "replace") for encoding in ("utf-8", "cp949"))
         text = min(attempts, key=lambda attempt: attempt.count(_REPLACEMENT))
         self.replaced += text.count(_REPLACEMENT)
+        self._unknown += len(line) * _is_unknown(text)
         return text.encode()
 
 
@@ -146,6 +174,16 @@ def wide_encoding(head: bytes) -> str | None:
         if _printable(text) >= 0.99 * len(zeros) and pairs <= 0.5 * (len(zeros) - zeros.count(0)):
             return name
     return None
+
+
+def _is_unknown(line: str) -> bool:
+    return line.count(_REPLACEMENT) * 10 > len(line)
+
+
+def _is_wide(block: bytes) -> bool:
+    """Zeros in a row are padding; those between other bytes are halves of characters."""
+    few = len(block) // 4
+    return b"\0" in block and block.count(0) > few and len(_LONE_ZERO.findall(block)) > few
 
 
 def _printable(text: str) -> int:

@@ -69,12 +69,12 @@ class TextFileTable(FileTable):
     def blocks(self, file: BinaryIO) -> Iterator[bytes]:
         """The text of `file` from its start; the counters start anew."""
         self.bytes_read = self.unparsed = self.replaced = 0
-        self.found = None
+        self.found, self.doubt = None, ""
         blocks = Utf8Blocks(file, self.reading.encoding)
         for block in blocks:
             self.bytes_read, self.replaced = blocks.bytes_read, blocks.replaced
             yield block
-        self.bytes_read, self.found = blocks.bytes_read, blocks.found
+        self.bytes_read, self.found, self.doubt = blocks.bytes_read, blocks.found, blocks.doubt
         if self.reading.sample is not None:
             self.unread = max((self.size or 0) - self.bytes_read, 0)
 

@@ -76,6 +76,7 @@ class _PartTable(Table):
             raise ReadError(error.source, f"{self._shown}: {error.reason}") from None
         finally:
             self.unparsed, self.replaced, self.unread = self._part.unparsed, self._part.replaced, self._part.unread
+            self.doubt = f"{self._shown}: {self._part.doubt}" if self._part.doubt else ""
 
     def reader(self) -> pa.RecordBatchReader:
         reader = self._part.reader()

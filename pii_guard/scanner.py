@@ -256,6 +256,8 @@ def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[Sc
         raise
     except PiiGuardError as error:
         failure = error
+    if failure is None and table.doubt:
+        failure = ReadError(shown, table.doubt)
     return _report_on(counted, table), failure
 
 

@@ -96,6 +96,24 @@ def test_the_rest_is_read(archive: Path) -> None:
     assert report["coverage"]["rows"] == 102
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.ndjson", "rows.txt", "day=1/rows.csv"])
+def test_text_of_no_known_encoding_is_not_read(tmp_path: Path, name: str) -> None:
+    """Where it is most of a file, the file is named; what was found in the rest of it stays in the report."""
+    rows = f'{{"phone": "{PHONE}"}}\n' if name.endswith("json") else f"phone\n{PHONE}\n"
+    path = tmp_path / "data" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(rows.encode() + b"\xff\xfe\x81\n" * 1000)
+    result = run("scan", "data", "--format", "json", cwd=tmp_path)
+    report = json.loads(result.stdout)
+    assert (result.code, report["complete"]) == (3, False)
+    assert sum(entry["hits"] for entry in report["fields"]) == 1
+    (left,) = report["not_examined"]
+    assert left["reason"].endswith("most of its text is in no known encoding; --encoding says which it is")
+    assert ("day=1/rows.csv" in left["source"] + left["reason"]) is name.startswith("day")
+    path.write_bytes(rows.encode() * 1000 + b"\xff\xfe\x81\n")
+    assert run("scan", "data", "--format", "json", cwd=tmp_path).code == 0
+
+
 def test_the_library_says_so_too(archive: Path) -> None:
     """`pii_guard.scan` gives a report that is not complete."""
     report = pii_guard.scan(archive)

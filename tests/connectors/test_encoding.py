@@ -70,6 +70,57 @@ def test_bad_bytes_are_replaced_and_counted() -> None:
         assert (text, blocks.replaced) == ("홍길동,\ufffd,010-0000-0001\n홍", 1)
 
 
+ROWS = "".join(f"홍길동{number},010-0000-{number:04d},서울시 강남구\n" for number in range(300))
+RANDOM = random.Random(4).randbytes(20_000)  # noqa: S311 - damage, not a secret
+
+
+def with_zeros(data: bytes, every: int) -> bytes:
+    """`data` with a zero in front of each piece of `every` bytes: an odd number, so that halves of characters part."""
+    return b"".join(b"\0" + data[start : start + every] for start in range(0, len(data), every))
+
+
+@pytest.mark.parametrize(
+    ("data", "doubted"),
+    [
+        (RANDOM, True),
+        (RANDOM.replace(b"\n", b" ").replace(b"\r", b" "), True),
+        (with_zeros(ROWS.encode("utf-16-le"), 131), True),
+        (with_zeros(ROWS.encode("utf-16-be"), 131), True),
+        (with_zeros("kim,010-0000-0000\n".encode("utf-16-le") * 300, 131), True),
+        (ROWS.encode() + RANDOM * 2, True),
+        (b"", False),
+        (ROWS.encode(), False),
+        (ROWS.encode("cp949"), False),
+        (ROWS.encode("utf-16"), False),
+        (ROWS.encode() * 3 + RANDOM, False),
+        ("".join(ROWS).encode("cp949") + ROWS.encode(), False),
+        (ROWS.encode("cp949").replace("동".encode("cp949"), "동".encode("cp949")[:1]), False),
+        (b"010-0000-0001\xff", False),
+        (b"kim\0\0\0010-0000-0001\0\0\0\n" * 300, False),
+        (b"a log\n" * 30 + bytes(100_000), False),
+        (b"".join(b"./file%d\0" % number for number in range(300)), False),
+    ],
+)
+@pytest.mark.parametrize("block", [4096, 1 << 20])
+def test_text_of_no_known_encoding_is_doubted(data: bytes, doubted: bool, block: int) -> None:
+    """If that is more than half of it: what its lines hold is not known. A few such lines, rows cut inside of a
+    character, and zeros between values or behind them leave the rest as it is."""
+    _, blocks = decoded(data, block)
+    assert bool(blocks.doubt) is doubted
+
+
+def test_text_of_another_encoding_than_stated_is_doubted() -> None:
+    """Where --encoding is wrong, it is named."""
+    for name in ("ascii", "utf-8"):
+        blocks = Utf8Blocks(io.BytesIO(ROWS.encode("cp949")), name)
+        assert len(b"".join(blocks))
+        assert blocks.doubt == f"most of its text is not in the encoding {name}, which --encoding says"
+    for name in ("cp949", "euc_kr"):
+        blocks = Utf8Blocks(io.BytesIO(ROWS.encode("cp949")), name)
+        assert len(b"".join(blocks))
+        assert not blocks.doubt
+
+
 @given(st.binary(max_size=200), st.integers(1, 64))
 def test_ascii_digits_and_line_feeds_survive_anything(data: bytes, block: int) -> None:
     """Whatever else the bytes are, every digit, line feed, comma and quote comes out, in order."""
