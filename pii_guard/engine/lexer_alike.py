@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pii_guard.engine.lexer_numpy import lex_values
-from pii_guard.engine.text import Index, Text, scratch
+from pii_guard.engine.text import Bytes, Index, Text, scratch
 from pii_guard.engine.tokens import Family, Tokens
 
 __all__ = ["lex"]
@@ -27,6 +27,8 @@ SAMPLE = 64
 SHARE = 0.5
 """A pattern must hold this share of the sample."""
 MAX_PATTERNS = 2
+MANY = 64
+"""Values compared with a pattern at a time."""
 LONGEST = 64
 """Bytes of a value; longer ones are texts, no two of which are alike."""
 DIGITS_TO_0 = bytes(ord("0") if 0x30 <= byte <= 0x39 else byte for byte in range(256))
@@ -56,7 +58,7 @@ def _parts(text: Text) -> Iterator[Tokens]:
         yield _moved(text, lex_values(part), part, rest)
 
 
-def _frequent(text: Text, rows: Index | None) -> npt.NDArray[np.uint8] | None:
+def _frequent(text: Text, rows: Index | None) -> Bytes | None:
     """The most frequent pattern in a sample of evenly spaced rows, if it is frequent enough."""
     count = len(text) if rows is None else len(rows)
     sample = np.linspace(0, count - 1, SAMPLE).astype(np.int64)
@@ -74,7 +76,7 @@ def _frequent(text: Text, rows: Index | None) -> npt.NDArray[np.uint8] | None:
     return np.frombuffer(pattern, np.uint8) if times >= SHARE * SAMPLE else None
 
 
-def _split(text: Text, rows: Index | None, pattern: npt.NDArray[np.uint8]) -> tuple[Index, Index]:
+def _split(text: Text, rows: Index | None, pattern: Bytes) -> tuple[Index, Index]:
     """`rows` that have the pattern, and the others."""
     width = len(pattern)
     lengths = text.offsets[1:] - text.offsets[:-1]
@@ -85,17 +87,26 @@ def _split(text: Text, rows: Index | None, pattern: npt.NDArray[np.uint8]) -> tu
     if not width or not len(alike):
         return alike, others
     flat = text.data if not len(others) and len(alike) == len(text) else text.take(alike).data
-    same, digit = scratch(2, len(flat))
-    np.equal(flat.reshape(-1, width), pattern, out=same.reshape(-1, width))
-    np.subtract(flat, 48, out=digit.view(np.uint8))  # wraps below '0'
-    np.less(digit.view(np.uint8), 10, out=digit)
-    zeros = np.flatnonzero(pattern == ord("0"))
-    same.reshape(-1, width)[:, zeros] = digit.reshape(-1, width)[:, zeros]
-    if same.all():
+    differs = _differs(flat, pattern)
+    if not differs.any():
         return alike, others
     wrong = np.zeros(len(alike), np.bool_)
-    wrong[np.flatnonzero(~same) // width] = True
+    wrong[np.flatnonzero(differs) // width] = True
     return alike[~wrong], np.sort(np.concatenate([others, alike[wrong]]))
+
+
+def _differs(flat: Bytes, pattern: Bytes) -> npt.NDArray[np.bool_]:
+    """Where `flat`, values one after the other, is not as the pattern says; many values at a time, as NumPy is slow in
+    short rows."""
+    (above,) = scratch(1, len(flat))
+    differs = above.view(np.uint8)
+    least, most = pattern, np.where(pattern == ord("0"), 9, 0).astype(np.uint8)  # how far above it a byte may be
+    whole = len(flat) - len(flat) % (MANY * len(pattern))
+    for part, times in ((slice(whole), MANY), (slice(whole, None), 1)):
+        rows = differs[part].reshape(-1, times * len(pattern))
+        np.subtract(flat[part].reshape(rows.shape), np.tile(least, times), out=rows)  # wraps below it
+        np.greater(rows, np.tile(most, times), out=rows.view(np.bool_))
+    return above
 
 
 def _repeated(text: Text, rows: Index, one: Tokens) -> Tokens:
@@ -117,17 +128,16 @@ def _repeated(text: Text, rows: Index, one: Tokens) -> Tokens:
         blocks=tuple(count * block for block in one.blocks),
         shapes={code: (place[:, None] * count + np.arange(count)).ravel() for code, place in one.shapes.items()},
         group_start=(base[:, None] + one.group_start).ravel(),
+        rows=np.tile(rows, len(one)),
     )
 
 
 def _moved(text: Text, tokens: Tokens, part: Text, rows: Index) -> Tokens:
     """Tokens of `part`, the values of `text` at `rows`, with positions in `text`."""
 
-    def moved(positions: Index) -> Index:
-        row = np.searchsorted(part.offsets, positions, side="right") - 1
-        return positions + (text.offsets[rows] - part.offsets[:-1])[row]
-
-    start = moved(tokens.start)
+    shift: Index = text.offsets[rows] - part.offsets[:-1]
+    row = tokens.row(np.arange(len(tokens)))
+    start = tokens.start + shift[row]
     mark = tokens.mark.copy()
     others = slice(tokens.blocks[0], None)
     mark[others] += np.where(mark[others] < 0, 0, start[others] - tokens.start[others])
@@ -142,7 +152,8 @@ def _moved(text: Text, tokens: Tokens, part: Text, rows: Index) -> Tokens:
         mark=mark,
         blocks=tokens.blocks,
         shapes=tokens.shapes,
-        group_start=moved(tokens.group_start),
+        group_start=tokens.group_start + shift[np.searchsorted(part.offsets, tokens.group_start, side="right") - 1],
+        rows=rows[row],
     )
 
 
@@ -175,4 +186,5 @@ def _merged(text: Text, parts: list[Tokens]) -> Tokens:
         blocks=tuple(sum(part.blocks[family] for part in parts) for family in Family),
         shapes={code: np.concatenate(index) for code, index in shapes.items()},
         group_start=np.concatenate([part.group_start for part in parts]),
+        rows=joined("rows"),
     )
