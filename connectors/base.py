@@ -67,6 +67,8 @@ class Capabilities:
     """`pii_guard.connectors.write` writes files of this format, or tables of this database."""
     sampling: bool = False
     """A part of a table can be read in place of all of it (`Reading.sample`)."""
+    valid_text: bool = False
+    """Columns of text are valid UTF-8: the source has checked them, which need not be done again."""
     comments: bool = False
     """Rows are lines of text or source code, in which a comment can allow personal data (docs/own-rules.md)."""
 

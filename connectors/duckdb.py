@@ -111,7 +111,7 @@ class DuckdbDatabase(DatabaseSource):
 
     format = "duckdb"
     capabilities: ClassVar = Capabilities(
-        typed=True, nested=True, metadata=False, row_count=False, writable=True, sampling=True
+        typed=True, nested=True, metadata=False, row_count=False, writable=True, sampling=True, valid_text=True
     )
 
     def __init__(self, url: DatabaseUrl, selection: Selection) -> None:

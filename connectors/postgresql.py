@@ -192,7 +192,7 @@ class PostgresqlSource(DatabaseSource):
     """Whether its text is UTF-8: the server checks what it takes in, but in a database of encoding SQL_ASCII."""
     format = "postgresql"
     capabilities: ClassVar = Capabilities(
-        typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
+        typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True, valid_text=True
     )
 
     def relations(self) -> list[Relation]:

@@ -23,6 +23,7 @@ from pii_guard.engine.protection import GUESSABLE, is_hash, protected
 from pii_guard.engine.text import Index, Text
 from pii_guard.leaves import Leaf
 from pii_guard.model import TokenState
+from pii_guard.plain_types import is_text
 from pii_guard.tallies import MAX_SAMPLES, FieldTally, Frequencies, KindTally
 
 __all__ = ["Header", "tally_field"]
@@ -62,6 +63,7 @@ def tally_field(
     header: Header,
     *,
     with_comments: bool = False,
+    valid_text: bool = False,
     with_frequencies: bool = False,
     first_line: int | None = None,
     name: str = "",
@@ -70,9 +72,9 @@ def tally_field(
     """What the values of one field in one batch count to: tokens, other protection, and kinds in what is plain.
 
     `with_comments`: the values are lines in which a comment can allow hits (`pii_guard.engine.allowances`).
-    `with_frequencies`: whether frequent values are counted. `first_line`: the number of the line of the first value,
-    where values are lines of a file. `name`, `keys`: the logical field that tokens should be of, and what is known of
-    keys.
+    `valid_text`: a column of text is known to be valid UTF-8. `with_frequencies`: whether frequent values are counted.
+    `first_line`: the number of the line of the first value, where values are lines of a file. `name`, `keys`: the
+    logical field that tokens should be of, and what is known of keys.
     """
     counts = leaf.counts()
     values = leaf.values
@@ -81,6 +83,7 @@ def tally_field(
         used = np.flatnonzero((counts > 0) & values.is_valid().to_numpy(zero_copy_only=False))
         values, counts = values.take(pa.array(used)), counts[used]
     places = np.arange(len(values)) if counts is None else used
+    checked = valid_text and is_text(values.type)
     text = Text.of(values)
     lengths = np.diff(text.offsets)
     weights = np.ones(len(text), np.int64) if counts is None else counts
@@ -110,7 +113,7 @@ def tally_field(
         longest=int(lengths.max(initial=0)),
         tokens=tokens,
         protected=states,
-        invalid=int(weights[text.invalid()].sum()),
+        invalid=0 if checked else int(weights[text.invalid()].sum()),
         frequencies=frequencies,
         token_states=token_states,
         token_bytes=begun.spread,

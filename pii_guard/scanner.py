@@ -244,6 +244,7 @@ def _scan_table(run: _Run, source: Source, table: Table, shown: str) -> tuple[Sc
         safe_text(table.name),
         run.detectors,
         with_comments=with_comments,
+        valid_text=source.capabilities.valid_text,
         frequencies=run.frequencies,
         known=run.known,
     )

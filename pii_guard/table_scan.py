@@ -59,7 +59,8 @@ class _Column:
 class TableScan:
     """Counts the batches of one table. `source` and `table` are safe to show.
 
-    `with_comments`: the values are lines in which a comment can allow hits (docs/own-rules.md). `frequencies`: of which
+    `with_comments`: the values are lines in which a comment can allow hits (docs/own-rules.md). `valid_text`: columns
+    of text are known to be valid UTF-8. `frequencies`: of which
     logical fields (`TABLE.PATH`) frequent values are counted. `known`: what is known of the keys of tokens.
     """
 
@@ -70,6 +71,7 @@ class TableScan:
         detectors: Sequence[Detector],
         *,
         with_comments: bool = False,
+        valid_text: bool = False,
         frequencies: Wanted = none,
         known: Known | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class TableScan:
         self.table = table
         self.detectors = detectors
         self.with_comments = with_comments
+        self.valid_text = valid_text
         self.frequencies = frequencies
         self.rows = 0
         self.bytes = 0
@@ -101,6 +104,7 @@ class TableScan:
                 self.detectors,
                 column.header,
                 with_comments=self.with_comments,
+                valid_text=self.valid_text,
                 with_frequencies=column.frequencies,
                 first_line=first_line,
                 name=column.logical,

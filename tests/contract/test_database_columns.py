@@ -112,6 +112,7 @@ def test_text_that_is_no_json() -> None:
     deep = '{"a":' * 70 + "1" + "}" * 70
     values = ['{"a": 1}', "{", PHONE, "1}{", '{"a": "\\ud800"}', "[" * 5000, deep, "9" * 5000, ""]
     (batch,) = unfolded(pa.record_batch({"doc": pa.array(values)}), {0})
+    batch.validate(full=True)
     texts = batch.column(0).to_pylist()
     assert len(texts) == len(values)
     assert [texts[place] for place in (1, 2, 3, 5, 6, 7, 8)] == [values[place] for place in (1, 2, 3, 5, 6, 7, 8)]

@@ -20,6 +20,8 @@ from pii_guard.connectors import Source, Table, base
 from pii_guard.connectors.database_url import DATABASES, database_of
 from pii_guard.connectors.selection import Selection
 from pii_guard.errors import ReadError, TargetError, UsageError
+from pii_guard.leaves import leaves
+from pii_guard.plain_types import is_text
 from pii_guard.reports import NotExamined, ScanReport
 
 PHONE = "010-9876-5432"
@@ -104,6 +106,18 @@ def test_batches_are_bounded(made: Made) -> None:
         assert sum(rows for rows, _ in sizes) == count
         assert max(rows for rows, _ in sizes) <= base.MAX_BATCH_ROWS
         assert max(size for _, size in sizes) <= 2 * base.MAX_BATCH_BYTES
+
+
+def test_text_is_valid_where_it_is_said_to_be(made: Made) -> None:
+    """Such a source gives no column of text that is not UTF-8; others give bytes, or are examined."""
+    made.execute(f"CREATE TABLE t (a text, doc {made.json})")
+    made.execute("""INSERT INTO t VALUES ('가나 \U0001f600', '{"a": "힣"}'), (NULL, '{"a": "\ue000"}')""")
+    source = opened(made.url)
+    values = [leaf.values for batch in only_table(source).batches() for leaf in leaves(batch)]
+    texts = [column for column in values if is_text(column.type)]
+    for text in texts:
+        text.validate(full=True)
+    assert texts or not source.capabilities.valid_text
 
 
 def test_a_table_without_rows_and_a_database_without_tables(made: Made) -> None:
