@@ -11,6 +11,7 @@ import pytest
 from guards import guard_of, opened
 from hypothesis import given
 from hypothesis import strategies as st
+from policies import HEAD
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.cohorts import Cohorts
@@ -20,12 +21,9 @@ from pii_guard.keys.selection import Selection
 from pii_guard.policy import load
 from pii_guard.policy.expiry import last_day
 
-POLICY = """
-version = 1
-[purposes.delivery]
-title = "Delivery of goods"
-[retention.contract]
-period = "P5Y"
+POLICY = (
+    HEAD
+    + """\
 period_from = "signed"
 granularity = "year"
 [[fields]]
@@ -34,6 +32,7 @@ purposes = ["delivery"]
 retention = "contract"
 index = 4
 """
+)
 DAYS = [datetime.date(2020, 1, 5), None, datetime.date(2021, 12, 31), datetime.date(2020, 12, 31)]
 PHONES = ["010-1234-5678", "010-1111-2222", "010-3333-4444", None]
 TABLE = pa.table({"phone": PHONES * 20, "signed": pa.array(DAYS * 20)})

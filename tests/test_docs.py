@@ -93,32 +93,34 @@ def test_every_command_and_its_help_is_in_the_readme_or_the_help() -> None:
         assert re.search(rf"pii-guard {name}\b|`{name}`", text) or name == "doctor", name
 
 
-def test_the_page_of_kinds_is_what_the_command_says() -> None:
-    """docs/kinds.md holds the text of `pii-guard kinds KIND` for every kind, in the order of the table."""
-    page = ROOT / "docs" / "kinds.md"
-    parts = [
+PAGES = {
+    "kind": (
         "# Kinds of personal data\n\nWhat each detector finds, what it must not find, its legal basis, gaps and "
-        "sources: the text of `pii-guard kinds KIND`.\nKinds of your own: [own-rules.md](own-rules.md).\n"
-    ]
-    for kind in TABLE:
-        heading, _, body = run("kinds", kind).stdout.partition("\n")
-        parts.append(f"## {heading.replace(': ', ' - ', 1)}\n\n```text{body.rstrip()}\n```\n")
-    text = "\n".join(parts)
-    if os.environ.get("PII_GUARD_UPDATE"):
-        page.write_text(text, encoding="utf-8")
-    assert page.read_text(encoding="utf-8") == text
-
-
-def test_the_page_of_rules_is_what_the_command_says() -> None:
-    """docs/rules.md holds the text of `pii-guard rule ID` for every rule, in the order of the table."""
-    page = ROOT / "docs" / "rules.md"
-    parts = [
+        "sources: the text of `pii-guard kinds KIND`.\nKinds of your own: [own-rules.md](own-rules.md).\n",
+        "kinds",
+        TABLE,
+        " - ",
+    ),
+    "rule": (
         "# Rules of check\n\nWhat `pii-guard check` holds data and repositories to: the text of `pii-guard rule ID`. "
-        "An id is never reused.\n"
-    ]
-    for rule in RULES:
-        heading, _, body = run("rule", rule).stdout.partition("\n")
-        parts.append(f"## {heading.replace(': ', ' ', 1)}\n\n```text{body.rstrip()}\n```\n")
+        "An id is never reused.\n",
+        "rule",
+        RULES,
+        " ",
+    ),
+}
+"""What stands at the top of a page; the command whose texts follow, for which ids; what a heading has for a colon."""
+
+
+@pytest.mark.parametrize("what", PAGES)
+def test_the_page_is_what_the_command_says(what: str) -> None:
+    """docs/kinds.md and docs/rules.md hold the texts of `pii-guard kinds KIND` and `pii-guard rule ID`, in order."""
+    page = ROOT / "docs" / f"{what}s.md"
+    top, command, ids, colon = PAGES[what]
+    parts = [top]
+    for each in ids:
+        heading, _, body = run(command, each).stdout.partition("\n")
+        parts.append(f"## {heading.replace(': ', colon, 1)}\n\n```text{body.rstrip()}\n```\n")
     text = "\n".join(parts)
     if os.environ.get("PII_GUARD_UPDATE"):
         page.write_text(text, encoding="utf-8")

@@ -18,6 +18,7 @@ import pytest
 from canaries import ACCOUNT, CANARIES, CARD, EMAIL, NAME, PHONE, RRN, SENTENCE, csv, leaks, plant, sources
 from cli_runner import Result, run
 from guards import opened
+from policies import HEAD
 
 import pii_guard
 from pii_guard import connectors
@@ -28,23 +29,15 @@ from pii_guard.errors import PiiGuardError
 from pii_guard.finder import find_in_stream
 from pii_guard.scanner import Progress, scan_targets
 
-POLICY = """\
-version = 1
-
-[purposes.delivery]
-title = "Delivery of goods"
-
-[purposes.support]
-title = "Support"
-
-[retention.contract]
-period = "P5Y"
-
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = "*.*"
 purposes = ["delivery"]
 retention = "contract"
 """
+)
 SOURCES = sorted(sources())
 
 

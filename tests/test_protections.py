@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from guards import guard_of, opened, recorded
+from policies import HEAD
 
 from pii_guard import Guard, Keyring, scan
 from pii_guard.check import check
@@ -23,15 +24,6 @@ from pii_guard.model import BLANK, Tag
 from pii_guard.reports import ScanReport
 from pii_guard.tags import read_tag, write_tag
 
-HEAD = """
-version = 1
-[purposes.delivery]
-title = "Delivery of goods"
-[purposes.support]
-title = "Support"
-[retention.contract]
-period = "P5Y"
-"""
 KEPT = 'purposes = ["delivery"]\nretention = "contract"\n'
 DETERMINISTIC = KEPT + 'mode = "deterministic"\nreason = "joined with orders"\n'
 ROWS = 300

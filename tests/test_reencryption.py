@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from cli_runner import Result, run
 from guards import opened
+from policies import HEAD
 
 from pii_guard import Guard
 from pii_guard.audit import AccessLog
@@ -27,18 +28,9 @@ from pii_guard.model import Tag
 from pii_guard.reencryption import reencrypt as reencrypt_table
 from pii_guard.tags import read_tag
 
-POLICY = """\
-version = 1
-
-[purposes.delivery]
-title = "Delivery"
-
-[purposes.support]
-title = "Support"
-
-[retention.contract]
-period = "P5Y"
-
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = "people.phone"
 purposes = ["delivery", "support"]
@@ -52,6 +44,7 @@ retention = "contract"
 mode = "deterministic"
 reason = "joins"
 """
+)
 MEMO = """
 [[fields]]
 match = "people.memo"

@@ -22,6 +22,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 from guards import guard_of, opened
+from policies import HEAD
 
 from pii_guard import Guard, scan, write
 from pii_guard.batches import normalise
@@ -31,12 +32,9 @@ from pii_guard.errors import PolicyError
 from pii_guard.notes import write_notes
 from pii_guard.tags import EXTENSION, EXTENSION_CONTENT, EXTENSION_NAME, METADATA_KEY, read_tag, to_json, write_tag
 
-POLICY = """
-version = 1
-[purposes.delivery]
-title = "Delivery of goods"
-[retention.contract]
-period = "P5Y"
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = ["t.phone", "t.paid"]
 purposes = ["delivery"]
@@ -47,6 +45,7 @@ protection = "none"
 reason = "published"
 kind = "kr_phone_fixed"
 """
+)
 TABLE = pa.table(
     {"phone": ["010-1234-5678", None, ""], "paid": pa.array([1, None, 3], pa.int64()), "office": ["02-1234-5678"] * 3}
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from guards import opened
+from policies import HEAD
 
 from pii_guard import Guard, Keyring
 from pii_guard.crypto.decryption import decrypt_column
@@ -24,19 +25,15 @@ from pii_guard.keys.selection import Selection
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "security.md"
 FIELD, VALUE = "t.phone", "010-1234-5678"
-POLICY = """
-version = 1
-[purposes.delivery]
-title = "Delivery"
-[purposes.support]
-title = "Support"
-[retention.contract]
-period = "P5Y"
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = "t.phone"
 purposes = ["delivery", "support"]
 retention = "contract"
 """
+)
 
 WHO_HAS = {
     "pseudonyms or blind indexes": "test_protections.py::test_pseudonyms_are_equal_where_values_are",

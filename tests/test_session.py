@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from guards import guard_of, opened, recorded
+from policies import HEAD
 
 from pii_guard import Guard
 from pii_guard.audit import AccessLog, read_heads, verify
@@ -31,14 +32,9 @@ from pii_guard.keys.rotation import withdraw
 from pii_guard.subjects import pseudonyms_of
 from pii_guard.tags import read_tag, write_tag
 
-POLICY = """
-version = 1
-[purposes.delivery]
-title = "Delivery of goods"
-[purposes.payment]
-title = "Payment"
-[retention.contract]
-period = "P5Y"
+POLICY = (
+    HEAD
+    + """\
 [retention.short]
 period = "P1Y"
 [[fields]]
@@ -54,6 +50,7 @@ match = "t.card"
 purposes = ["payment"]
 retention = "contract"
 """
+)
 ROLES = """
 [roles.courier]
 title = "Couriers"

@@ -6,21 +6,17 @@ from pathlib import Path
 
 import pytest
 from cli_runner import run
+from policies import HEAD
 
-POLICY = """\
-version = 1
-
-[purposes.delivery]
-title = "Delivery of goods"
-
-[retention.contract]
-period = "P5Y"
-
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = "*.*phone*"
 purposes = ["delivery"]
 retention = "contract"
 """
+)
 
 
 @pytest.fixture

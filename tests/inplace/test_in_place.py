@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from cli_runner import Result, run
 from databases import CASES, Made
+from policies import HEAD
 
 from pii_guard import Keyring
 from pii_guard.crypto.decryption import decrypt_column
@@ -30,20 +31,15 @@ from pii_guard.model import Tag
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "protect_in_place.py"
 LIVE = [case for case in CASES if case.id in ("postgresql", "mysql", "sqlite")]
 LOOKALIKE = "pgd1AQECAwR38TwjwvmlvIUNye4XriqcszQ78C7o2CwOx5XEmYJTyo81y-kZmknCKXbYLJB7MR2coMM6"
-POLICY = """\
-version = 1
-[purposes.delivery]
-title = "Delivery"
-[purposes.payment]
-title = "Payment"
-[retention.contract]
-period = "P5Y"
-starts = "end of the contract"
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = ["*.phone", "*.memo"]
 purposes = ["delivery"]
 retention = "contract"
 """
+)
 ROLES = """\
 [roles.support]
 title = "Support"

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from guards import guard_of, recorded
+from policies import HEAD
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -23,14 +24,9 @@ from pii_guard.crypto.secret import Secret
 from pii_guard.errors import AccessRefusedError, KeyringError, PurposeRefusedError, TokenError, UsageError
 from pii_guard.integrations.sqlalchemy import BlindIndex, Encrypted, Sealed, keep_index, reading, render_item
 
-POLICY = """
-version = 1
-[purposes.delivery]
-title = "Delivery of goods"
-[purposes.support]
-title = "Support"
-[retention.contract]
-period = "P5Y"
+POLICY = (
+    HEAD
+    + """\
 [[fields]]
 match = "customers.phone"
 purposes = ["delivery"]
@@ -42,6 +38,7 @@ match = "customers.name"
 purposes = ["delivery"]
 retention = "contract"
 """
+)
 PHONES = [f"010-1234-{number:04}" for number in range(40)]
 
 

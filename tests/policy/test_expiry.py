@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli_runner import run
+from policies import HEAD
 
 from pii_guard.keys.destruction import destroy
 from pii_guard.keys.keyring import Keyring
@@ -14,15 +15,13 @@ from pii_guard.keys.selection import Selection
 from pii_guard.policy import load
 from pii_guard.policy.expiry import expired, last_day
 
-POLICY = """\
-version = 1
-[purposes.delivery]
-title = "Delivery"
-[retention.contract]
-period = "P5Y"
+POLICY = (
+    HEAD
+    + """\
 [retention.short]
 period = "P90D"
 """
+)
 
 
 @pytest.mark.parametrize(
