@@ -20,6 +20,7 @@ from pii_guard.connectors.base import Capabilities
 from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.key_ranges import drawn
+from pii_guard.connectors.mysql_bulk import Request, rows_in_bulk, wanted
 from pii_guard.connectors.mysql_errors import DENIED, ERRORS, failure
 from pii_guard.connectors.mysql_keys import MysqlKeys
 from pii_guard.connectors.rows import batches_of_rows
@@ -63,6 +64,8 @@ _JSON = """
 """
 """In MariaDB, where JSON is text of a column that has such a constraint, of its own name."""
 
+_READ_ONLY = ("SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY")
+
 _REFUSALS = {
     1040: "the server has no connection left",
     1044: "the account may not use this database",
@@ -82,6 +85,12 @@ class UnbufferedCursor(SSCursor):  # type: ignore[misc]
             self._result.unbuffered_active = False
         super().close()
 
+    @property
+    def fields(self) -> Sequence[Any]:
+        """The columns of the result: `name`, `type_code`, `charsetnr`."""
+        fields: Sequence[Any] = self._result.fields
+        return fields
+
 
 class MysqlTable(DatabaseTable):
     """One table, view or query."""
@@ -92,6 +101,8 @@ class MysqlTable(DatabaseTable):
         super().__init__(source, relation)
         self.query = query
         self.invisible: list[str] = []
+        self.bulk = True
+        """Whether connectorx may read it: it did not break off."""
         self.key: str | None = None
         """The column of integers that is the primary key."""
 
@@ -104,7 +115,7 @@ class MysqlTable(DatabaseTable):
         ):
             if self.query is None:
                 self.columns = self._described(connection)
-            statements = self._execute(connection, cursor)
+            statements, bulk = self._execute(connection, cursor)
             names = [column[0] for column in cursor.description]
             json = {column.name for column in self.columns if column.json}
             self.json = frozenset(place for place, name in enumerate(names) if name in json)
@@ -116,17 +127,25 @@ class MysqlTable(DatabaseTable):
                     rows = cursor.fetchmany(count)
                 return rows
 
+            if bulk is not None:
+                self.bulk = False
+                if (yield from rows_in_bulk(bulk, names, self.target, what)):
+                    self.bulk = True
+                    return
+                self.source.bulk = False  # it tries for half a minute to log in
             yield from batches_of_rows(fetch, names)
 
-    def _execute(self, connection: Any, cursor: Any) -> list[str]:
-        """Begin to read; return the statements that are left."""
+    def _execute(self, connection: Any, cursor: Any) -> tuple[list[str], Request | None]:
+        """Begin to read; return the statements that are left, and how connectorx would read them, if it is to."""
         if self.query is not None:
             cursor.execute(self.query)
-            return []
+            return [], None
         chosen = self.selected("`")
         if chosen == "*":  # which leaves invisible columns out
             chosen = ", ".join(["*", *(quoted(name, "`") for name in self.invisible)])
-        first, *others = self._parts(connection)
+        whole, *others = parts = self._parts(connection)
+        request = self._request(connection)
+        first, others = (whole, others) if request is None else (f"{whole} LIMIT 0", parts)
         try:
             cursor.execute(f"SELECT {chosen} {first}")
         except pymysql.MySQLError as error:
@@ -136,7 +155,16 @@ class MysqlTable(DatabaseTable):
             chosen = readable
             cursor.execute(f"SELECT {chosen} {first}")  # the server lists no columns on which the account has no right
             self.withheld = "permission denied for its other columns, whose names this account may not see"
-        return [f"SELECT {chosen} {other}" for other in others]
+        statements = [f"SELECT {chosen} {other}" for other in others]
+        return statements, request and request.of_columns(cursor.fields, whole.removeprefix("FROM "))
+
+    def _request(self, connection: Any) -> Request | None:
+        """For connectorx, if it is to read all rows."""
+        source = self.source
+        plain = not source.url.options and str(source.options["password"]).isascii()  # PyMySQL takes it for Latin-1
+        if not (self.bulk and source.bulk and plain and self.share == 1 and wanted(self.relation)):
+            return None
+        return Request.of(connection, [_limits(connection), *_READ_ONLY], self.relation)
 
     def _described(self, connection: Any) -> list[Column]:
         place = self._schema, self.relation.table
@@ -193,6 +221,8 @@ class MysqlSource(DatabaseSource):
     capabilities: ClassVar = Capabilities(
         typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
     )
+    bulk = True
+    """Whether connectorx may read its tables: it could begin with all that it was to read."""
 
     def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
         super().__init__(url, selection)
@@ -242,12 +272,8 @@ class MysqlSource(DatabaseSource):
             raise UnreachableError(self.target, reason) from None
         try:
             with speaking(self.target, "the session"), closing(connection.cursor()) as cursor:
-                maria = _is_mariadb(connection)
-                limit, most = ("max_statement_time", 3600) if maria else ("max_execution_time", 3_600_000)
-                cursor.execute(f"SET SESSION {limit} = IF(@@{limit} = 0, {most}, @@{limit}), lock_wait_timeout = 10")
-                if not writes:
-                    cursor.execute("SET SESSION TRANSACTION READ ONLY")
-                    cursor.execute("START TRANSACTION READ ONLY")
+                for statement in (_limits(connection), *(() if writes else _READ_ONLY)):
+                    cursor.execute(statement)
             yield connection
         finally:
             with suppress(pymysql.MySQLError):  # nothing was written that a failure could lose
@@ -275,6 +301,11 @@ class MysqlSource(DatabaseSource):
             "program_name": "pii-guard",
             **options,
         }
+
+
+def _limits(connection: Any) -> str:
+    limit, most = ("max_statement_time", 3600) if _is_mariadb(connection) else ("max_execution_time", 3_600_000)
+    return f"SET SESSION {limit} = IF(@@{limit} = 0, {most}, @@{limit}), lock_wait_timeout = 10"
 
 
 def _is_mariadb(connection: Any) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pii_guard.connectors.base import MAX_BATCH_BYTES, bounded, empty_batch
 
-__all__ = ["batches_made", "batches_of_rows", "integers", "text_schema"]
+__all__ = ["as_text", "batches_made", "batches_of_rows", "integers", "text_schema"]
 
 _FIRST, _ROWS = 4, 8192  # rows fetched at once, at first and at most: a value may be large
 
@@ -50,14 +50,18 @@ def text_schema(names: Sequence[str]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
+def as_text(array: pa.Array) -> pa.Array:
+    """Text or bytes as text; as bytes where not all of them are UTF-8."""
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowInvalid:
+        return array.cast(pa.binary())
+
+
 def _column(values: tuple[Any, ...]) -> pa.Array[Any]:
     """Values of one column: text (as bytes or not), blobs, numbers and nulls, one beside the other."""
     texts = [value if value is None or type(value) is bytes else _bytes(value) for value in values]
-    array = pa.array(texts, pa.binary())
-    try:
-        return array.cast(pa.string())
-    except pa.ArrowInvalid:  # not all of them are UTF-8
-        return array
+    return as_text(pa.array(texts, pa.binary()))
 
 
 def _bytes(value: Any) -> bytes:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {
     *("spacy", "presidio_analyzer", "sqlalchemy", "polars", "pandas", "fastavro", "python_calamine", "defusedxml"),
     *("sqlglot", "yaml"),
-    *("adbc_driver_manager", "pymysql", "duckdb"),
+    *("adbc_driver_manager", "pymysql", "connectorx", "duckdb"),
 }
 DATA = {"numpy", "pyarrow", "pyarrow.dataset", "pydantic", "cryptography"}
 

@@ -135,7 +135,7 @@ def own_postgresql(megabytes: int = 0) -> Iterator[OwnServer]:
 
 
 @contextmanager
-def own_mariadb(megabytes: int = 0) -> Iterator[OwnServer]:
+def own_mariadb(megabytes: int = 0, *, options: Sequence[str] = ()) -> Iterator[OwnServer]:
     install, mariadbd = _program("mariadb-install-db"), _program("mariadbd")
     if install is None or mariadbd is None:
         absent("mariadb")
@@ -148,7 +148,7 @@ def own_mariadb(megabytes: int = 0) -> Iterator[OwnServer]:
         lambda folder, port: [
             *(mariadbd, "--no-defaults", f"--datadir={folder}/data", f"--port={port}"),
             *("--bind-address=127.0.0.1", f"--socket={folder}/socket", f"--pid-file={folder}/pid"),
-            "--innodb-flush-log-at-trx-commit=0",
+            *("--innodb-flush-log-at-trx-commit=0", *options),
         ],
         megabytes,
     ) as (port, process, disk):
