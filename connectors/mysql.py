@@ -2,7 +2,8 @@
 
 Each table is read on a connection of its own, in a transaction that cannot write. Values are not converted, so that
 zero dates, JSON and numbers of any size come through. Of system-versioned tables the history is read too.
-Rate: some 95,000 rows of 7 columns a second (benchmarks/database.py): PyMySQL is Python.
+Rate: some 95,000 rows of 7 columns a second (benchmarks/database.py): PyMySQL is Python. Of large tables it is two to
+three times that where connectorx is installed (`mysql_bulk`).
 """
 
 from __future__ import annotations
@@ -101,8 +102,6 @@ class MysqlTable(DatabaseTable):
         super().__init__(source, relation)
         self.query = query
         self.invisible: list[str] = []
-        self.bulk = True
-        """Whether connectorx may read it: it did not break off."""
         self.key: str | None = None
         """The column of integers that is the primary key."""
 
@@ -128,9 +127,9 @@ class MysqlTable(DatabaseTable):
                 return rows
 
             if bulk is not None:
-                self.bulk = False
+                self.source.broken.add(self.name)
                 if (yield from rows_in_bulk(bulk, names, self.target, what)):
-                    self.bulk = True
+                    self.source.broken.remove(self.name)
                     return
                 self.source.bulk = False  # it tries for half a minute to log in
             yield from batches_of_rows(fetch, names)
@@ -162,7 +161,8 @@ class MysqlTable(DatabaseTable):
         """For connectorx, if it is to read all rows."""
         source = self.source
         plain = not source.url.options and str(source.options["password"]).isascii()  # PyMySQL takes it for Latin-1
-        if not (self.bulk and source.bulk and plain and self.share == 1 and wanted(self.relation)):
+        able = plain and source.bulk and self.name not in source.broken and self.share == 1
+        if not (able and wanted(self.relation)):
             return None
         return Request.of(connection, [_limits(connection), *_READ_ONLY], self.relation)
 
@@ -222,11 +222,13 @@ class MysqlSource(DatabaseSource):
         typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
     )
     bulk = True
-    """Whether connectorx may read its tables: it could begin with all that it was to read."""
+    """Whether connectorx may read its tables: there was none yet that it could not begin with."""
 
     def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
         super().__init__(url, selection)
         self.options = self._options()
+        self.broken = set[str]()
+        """Tables that connectorx was not through with: PyMySQL reads them from then on."""
 
     @property
     def database(self) -> str:
