@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from pii_guard.connectors.database import DatabaseSource
     from pii_guard.connectors.streams import Stream
 
-__all__ = ["DATABASES", "Database", "DatabaseUrl", "Mode", "carries_password", "database_of", "shown_target"]
+__all__ = [
+    "DATABASES",
+    "Database",
+    "DatabaseUrl",
+    "Mode",
+    "carries_password",
+    "database_of",
+    "nearly_url",
+    "shown_target",
+]
 
 Mode: TypeAlias = Literal["create", "append", "replace", "swap"]
 """How a table is written: made, added to, emptied and filled, or filled anew and put in the place of the old one."""
@@ -100,6 +109,7 @@ _DIALECTS = ("oracle", "mssql")
 _FILES = ("sqlite", "duckdb")
 
 _SCHEME = re.compile(r"([A-Za-z][\w.-]*)(\+[\w.-]+)?://")
+_NEARLY = re.compile(rf"(?:jdbc|(?:{'|'.join((*_BY_SCHEME, *_DIALECTS))})(?:\+[\w.-]+)?):", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -127,17 +137,30 @@ def _by_dialect(scheme: str) -> Database | None:
     )
 
 
+def nearly_url(target: str) -> bool:
+    """Whether `target` begins as URLs of databases do in other tools; a password may stand in it.
+
+    >>> [nearly_url(target) for target in ("jdbc:mysql://db/shop", "sqlite:shop.db", "orders/mysql:2024.csv")]
+    [True, True, False]
+    """
+    return _NEARLY.match(target) is not None
+
+
 def shown_target(target: str) -> str:
     """A target as it may be shown: of a URL, neither account nor password nor options.
 
     >>> shown_target("mysql://app:s3/cr@t@db.example:3306/shop?ssl_ca=ca.pem")
     'mysql://db.example:3306/shop'
+    >>> shown_target("mysql://db.example/shop?user=app&password=s3cr@t")
+    'mysql://'
     """
     scheme, mark, rest = target.partition("://")
     if scheme in _FILES:  # no account stands in these, but a path may hold an @
         return scheme + mark + rest.partition("?")[0]
-    # a password may hold unescaped signs of all kinds: nothing that stands before the last @ is shown
-    return scheme + mark + rest.rpartition("@")[2].partition("?")[0] if mark else target
+    # a password may hold unescaped signs of all kinds, or be an option: nothing that stands before the last @ is shown,
+    # and nothing at all where that is behind a ?
+    account, _, place = rest.rpartition("@")
+    return scheme + mark + ("" if "?" in account else place.partition("?")[0]) if mark else target
 
 
 def carries_password(target: str) -> bool:
@@ -164,15 +187,19 @@ class DatabaseUrl:
 
     def __init__(self, given: str, kind: str, password: str | None = None) -> None:
         rest = given.partition("://")[2]
+        self.kind = kind
         self.shown = shown_target(f"{kind}://{rest}")
         self.text = f"{kind}://{_VARIABLE.sub(self._variable, rest)}"
         self._scheme = given.partition("://")[0]
         try:
             parts = urlsplit(self.text)
             self.host, self.port = parts.hostname, parts.port
+            if kind not in _FILES and set(rest.rpartition("@")[0]) & set("@/?#"):
+                raise ValueError  # each library takes another part of it for the host
         except ValueError:
             raise TargetError(
-                f"{self.shown}: is no URL; signs such as @ / ? # in a password are written %40 %2F %3F %23"
+                f"{self.shown}: is no URL; signs such as @ / ? # in a password or an option are written %40 %2F %3F "
+                "%23, a port is a number"
             ) from None
         self.user = None if parts.username is None else unquote(parts.username)
         self.password = None if parts.password is None else unquote(parts.password)
@@ -201,9 +228,9 @@ class DatabaseUrl:
         """The file that a URL of a database in a file names. Raises TargetError if there is none."""
         path = Path(self.path[1:])
         if self.host or not path.name:
-            raise TargetError(f"{self.shown}: names no file; three slashes and a path do: sqlite:///shop.db")
+            raise TargetError(f"{self.shown}: names no file; three slashes and a path do: {self.kind}:///shop.db")
         if not path.is_file():
-            raise TargetError(f"{self.shown}: no such file")
+            raise TargetError(f"{self.shown}: {'is a directory' if path.is_dir() else 'no such file'}")
         return path
 
     def _variable(self, name: re.Match[str]) -> str:

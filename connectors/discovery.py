@@ -12,7 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from pii_guard.connectors.base import FileSource, OutOfScope, os_reason, reading
 from pii_guard.connectors.contents import EXCLUDED, Found, excluded, sources_in
-from pii_guard.connectors.database_url import database_of, shown_target
+from pii_guard.connectors.database_url import database_of, nearly_url, shown_target
 from pii_guard.connectors.formats import Container, Unreadable, identify
 from pii_guard.connectors.ignore import IGNORE_FILE, LEFT_OUT, IgnoreFile, ignore_files_above, left_out
 from pii_guard.connectors.nesting import Nesting
@@ -114,6 +114,11 @@ def _existing(target: str) -> Path:
     except FileNotFoundError:
         if path.is_symlink():
             raise TargetError(f"{shown_path(path)}: a symbolic link that leads nowhere") from None
+        if nearly_url(target):
+            raise TargetError(
+                f"{target.partition(':')[0]}: is neither a file nor the URL of a database; these are written "
+                "postgresql://HOST/DATABASE, mysql://HOST/DATABASE, sqlite:///PATH, duckdb:///PATH"
+            ) from None
         raise TargetError(f"{shown_path(path)}: no such file or directory{_similar(path)}") from None
     except OSError as error:
         if error.errno == errno.ELOOP:

@@ -67,7 +67,8 @@ _JSON = """
 
 _READ_ONLY = ("SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY")
 
-_REFUSALS = {
+_SILENT = "what answers there speaks as no MySQL or MariaDB server does, or not in time"
+_REFUSALS: dict[Any, str] = {
     1040: "the server has no connection left",
     1044: "the account may not use this database",
     1045: "the account or its password is wrong; set MYSQL_PWD, or name a variable in the URL",
@@ -75,6 +76,8 @@ _REFUSALS = {
     1698: "the account or its password is wrong; set MYSQL_PWD, or name a variable in the URL",
     2002: "no server answers there",
     2003: "no server answers there",
+    2006: _SILENT,
+    2013: _SILENT,
     2026: "the TLS connection was refused; see ssl_ca and ssl_verify_identity",
 }
 
@@ -264,14 +267,15 @@ class MysqlSource(DatabaseSource):
         """A connection within a transaction, which cannot write unless it `writes`. Raises UnreachableError where there
         is none."""
         try:
-            connection = pymysql.connect(**self.options)
+            connection = pymysql.connect(**{**self.options, "read_timeout": self.options["connect_timeout"]})
         except pymysql.MySQLError as error:
             code = error.args[0] if error.args else 0
-            reason = _REFUSALS.get(code, f"the connection was refused (code {code})")
-            raise UnreachableError(self.target, reason) from None
+            said = f"the connection was refused (code {code})" if isinstance(code, int) else _SILENT
+            raise UnreachableError(self.target, _REFUSALS.get(code, said)) from None
         except (OSError, ValueError, RuntimeError) as error:  # files of certificates, what a way to log in needs
             reason = f"the connection failed ({type(error).__name__}); see the options of the URL"
             raise UnreachableError(self.target, reason) from None
+        connection._read_timeout = self.options.get("read_timeout")  # PyMySQL knows no other one while it connects
         try:
             with speaking(self.target, "the session"), closing(connection.cursor()) as cursor:
                 for statement in (_limits(connection), *(() if writes else _READ_ONLY)):

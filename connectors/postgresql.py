@@ -82,6 +82,7 @@ _REFUSALS = {
     r"Connection refused|No such file or directory": "no server answers there",
     r"could not translate host name": "no host of this name is known",
     r"timeout expired": "no server answers there in time",
+    r"response to SSL|closed the connection unexpectedly": "what answers there speaks as no PostgreSQL server does",
     r"no pg_hba\.conf entry": "the server admits no such connection (pg_hba.conf)",
     r"SSL|certificate": "the TLS connection was refused; see sslmode and sslrootcert",
     r"too many (?:clients|connections)": "the server has no connection left",

@@ -36,11 +36,14 @@ _REASONS = {
     "40001": "another session changed the same rows",
     "40P01": "it and another session waited for each other",
     "42501": "permission denied",
+    "42601": "a mistake in the SQL",
+    "42703": "there is no such column",
     "42P01": "there is no such table, or no more",
     "42P07": "a table of this name was made meanwhile",
     "53100": "the disk of the server is full",
     "53200": "the server is out of memory",
     "55P03": "locked by another session",
+    "55000": "it is in no state to be read (a materialized view that was never filled)",
     _TIMEOUT: "it took longer than the statement timeout (?options=-c%20statement_timeout%3D... in the URL sets it), "
     "or was cancelled",
 }

@@ -156,6 +156,29 @@ def test_mistakes(tmp_path: Path, url: str, content: bytes | None, message: str)
     assert message in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://app:{}@x@127.0.0.1:1/shop", "is no URL; signs such as @"),
+        ("mysql://app:x@{}@127.0.0.1:1/shop", "is no URL; signs such as @"),
+        ("mysql://app:x@{}/y@127.0.0.1:1/shop", "is no URL; signs such as @"),
+        ("postgresql://127.0.0.1:1/shop?user=app&password=x@{}", "postgresql://: is no URL; signs such as @"),
+        ("postgresql://127.0.0.1:1/shop?user=a@b&password={}", "postgresql://: is no URL; signs such as @"),
+        ("postgresql://app:{}@127.0.0.1:l/shop", "a port is a number"),
+        ("jdbc:postgresql://app:{}@127.0.0.1/shop", "jdbc: is neither a file nor the URL of a database"),
+        ("postgresql:/app:{}@127.0.0.1/shop", "postgresql: is neither a file nor the URL of a database"),
+        ("MySQL+pymysql:app:{}@127.0.0.1/shop", "MySQL+pymysql: is neither a file nor the URL of a database"),
+    ],
+)
+def test_urls_that_are_none_show_no_password(tmp_path: Path, url: str, message: str) -> None:
+    """One line says how it is written, with no part of the password, and no server is asked for another host."""
+    for command in (["scan"], ["check"], ["explain", "--field", "t.phone"]):
+        done = run(*command, url.format("s3cret"), cwd=tmp_path)
+        assert (done.code, done.stdout) == (2, ""), command
+        assert message in done.stderr
+        assert "s3cret" not in done.stderr
+
+
 def test_a_password_that_may_not_be_read(tmp_path: Path) -> None:
     """A directory in place of the file is refused by name."""
     done = run("scan", "mysql://db/shop", "--password-file", tmp_path)
