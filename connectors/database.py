@@ -33,6 +33,10 @@ __all__ = ["Column", "DatabaseSource", "DatabaseTable", "Relation", "discover_da
 _MOST_NAMES = 20
 
 _READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL)
+_NOT_SQL = re.compile(r"--[^\n]*|/\*(?!M?!).*?\*/|'(?:[^'\\]|\\.)*'|\"[^\"]*\"|`[^`]*`", re.DOTALL)
+"""Comments, but for those that MySQL runs, texts and quoted names."""
+_WRITES = re.compile(r"\bINTO\b", re.IGNORECASE)
+"""A SELECT that has it makes a table, or a file on the server, which MySQL does in transactions that cannot write."""
 
 
 def quoted(name: str, mark: str = '"') -> str:
@@ -189,14 +193,19 @@ class DatabaseSource(Source):
     """A database. A subclass says how its tables are listed and how one is read."""
 
     lasting = True
+    home = ""
+    """The schema of tables that are listed without one."""
     gone: str | None = None
     """Why the database could be reached no more, once it was so: it is not tried again for each table that is left."""
 
     def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
         """Raises TargetError where the URL alone shows that there is no such database, UsageError for a query that is
         no SELECT: what cannot write in a transaction that cannot write is for servers to say, and some say it late."""
-        if selection.query is not None and not _READS.match(selection.query):
-            raise UsageError("--query: only a SELECT is read")
+        if selection.query is not None:
+            if not _READS.match(selection.query):
+                raise UsageError("--query: only a SELECT is read")
+            if _WRITES.search(_NOT_SQL.sub(" ", selection.query)):
+                raise UsageError("--query: SELECT ... INTO writes; only a SELECT without INTO is read")
         self.url = url
         self.selection = selection
         self.target = self.identity = url.shown
@@ -220,7 +229,7 @@ class DatabaseSource(Source):
         taken, others = list[Relation](), list[OutOfScope | NotExamined]()
         missing = dict.fromkeys(self.selection.tables)
         for relation in self.relations():
-            if not self.selection.takes(relation.schema, relation.names):
+            if not self.selection.takes(relation.schema or self.home, relation.names):
                 continue
             named = self.selection.names(relation.names)
             for name in relation.names:

@@ -232,6 +232,7 @@ class MysqlSource(DatabaseSource):
         self.options = self._options()
         self.broken = set[str]()
         """Tables that connectorx was not through with: PyMySQL reads them from then on."""
+        self.home = self.database
 
     @property
     def database(self) -> str:

@@ -109,6 +109,8 @@ class PostgresqlTable(DatabaseTable):
                 self.cancel = partial(_cancel, cursor)
                 described = cursor.adbc_execute_schema(sql)
                 if not described.names:
+                    if self.query:  # it was only prepared
+                        raise ReadError(self.target, "the query: it gives no columns")
                     return
                 self.json = frozenset(place for place, field in enumerate(described) if _type(field) in _JSON)
                 cursor.execute(_as_text(sql, described))

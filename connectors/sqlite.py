@@ -45,7 +45,12 @@ _ROWIDS = ("rowid", "oid", "_rowid_")
 """What the rowid is called, unless a column is (https://www.sqlite.org/rowidtable.html)."""
 
 _DAMAGED = "a damaged or truncated SQLite database"
-_REFUSED = "SQLite refuses it: there is no such table, or its SQL has a mistake"
+_REFUSED = "SQLite refuses it: there is no such table or column, or its SQL has a mistake or would write"
+_REASONS = {
+    "SQLITE_ERROR": _REFUSED,
+    "SQLITE_READONLY": _REFUSED,
+    "SQLITE_NOTADB": "no SQLite database, or an encrypted one",
+}
 _TABLES = """
     SELECT name FROM sqlite_schema
     WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL %' AND name NOT GLOB 'sqlite_*' ORDER BY rowid
@@ -79,8 +84,9 @@ def _connected(resource: Resource, where: str = "") -> Iterator[sqlite3.Connecti
         except sqlite3.DataError:
             raise ReadError(resource.target, f"{where}a value of more than {MAX_VALUE >> 20} MB") from None
         except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
-            refused = getattr(error, "sqlite_errorname", "") == "SQLITE_ERROR"
-            raise ReadError(resource.target, where + (_REFUSED if refused else _DAMAGED)) from None
+            own = _REFUSED if isinstance(error, sqlite3.ProgrammingError | sqlite3.Warning) else _DAMAGED
+            reason = _REASONS.get(getattr(error, "sqlite_errorname", ""), own)
+            raise ReadError(resource.target, where + reason) from None
 
 
 def _in_memory(resource: Resource) -> sqlite3.Connection:
@@ -233,6 +239,7 @@ class SqliteDatabase(DatabaseSource):
     """A SQLite file that a URL names: `sqlite:///relative/path`, `sqlite:////absolute/path`."""
 
     format = "sqlite"
+    home = "main"
     capabilities = Capabilities(
         typed=False, nested=False, metadata=False, row_count=False, writable=True, sampling=True
     )

@@ -54,7 +54,7 @@ def test_damage(kind: str, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(PHONE.encode() * 1000)
     done = run("scan", f"{kind}:///x.db", cwd=tmp_path)
     assert done.code == 3
-    assert "not examined: " in done.stdout
+    assert f"not examined: {kind}:///x.db: no {'SQLite' if kind == 'sqlite' else 'DuckDB'} database" in done.stdout
     assert PHONE not in done.output
 
 

@@ -155,6 +155,8 @@ def test_selection(case: Case, made: Made) -> None:
     assert names(included=("order*",), excluded=("*_items",)) == ["orders"]
     assert names(tables=("orders", "seen")) == ["orders", "seen"]  # a view that is named is meant
     assert names(tables=(f"{case.prefix}customers",), included=("*items",)) == ["customers", "order_items"]
+    home = case.prefix.rstrip(".") or ("main" if case.id == "sqlite" else made.url.rpartition("/")[2])
+    assert names(schemas=(home,)) == names(schemas=("[!n]*",)) == names()
     report = scanned(made.url, selection=Selection(excluded=("orders",)))
     assert report.out_of_scope == {"a view": 1, "excluded": 1}
     assert report.coverage.tables == 2
@@ -182,6 +184,17 @@ def test_query(made: Made) -> None:
         (item,) = scanned(made.url, selection=Selection(query=wrong)).not_examined
         assert item.reason.startswith("the query: ")
         assert PHONE not in item.reason
+        assert "damaged" not in item.reason
+    for wrong in (f"SELECT '{PHONE}'; SELECT 2", "WITH a AS (SELECT 1) DELETE FROM t"):
+        (item,) = scanned(made.url, selection=Selection(query=wrong)).not_examined
+        assert item.reason.startswith("the query: ")
+        assert "damaged" not in item.reason
+    query = """SELECT phone AS "a into b", 'it''s into' AS c /* into */ FROM t -- into"""
+    if made.quote == '"':
+        assert scanned(made.url, selection=Selection(query=query)).complete
+    for into in ("OUTFILE '/tmp/x'", "@a", "u"):
+        with pytest.raises(UsageError, match="a SELECT without INTO"):
+            scanned(made.url, selection=Selection(query=f"SELECT 'it''s', '\"' /*! INTO {into} */ FROM t"))
     for wrong in ("DELETE FROM t", "-- SELECT\nDROP TABLE t", ""):
         with pytest.raises(UsageError, match="only a SELECT is read"):
             scanned(made.url, selection=Selection(query=wrong))
