@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import ClassVar
 
 import pyarrow as pa
 
@@ -103,7 +102,7 @@ class DatabaseTable(Table):
     """The places of the columns whose text is JSON."""
     withheld: str = ""
     """What this account may not see of it."""
-    reads_ahead: ClassVar[bool] = False
+    reads_ahead: bool = False
     """Whether the driver reads while Python does something else, so that a thread of its own pays."""
     cancel: Callable[[], object] | None = None
     """Ends what the database is at, from any thread; set by `rows`."""

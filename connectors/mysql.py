@@ -66,6 +66,13 @@ _JSON = """
 """In MariaDB, where JSON is text of a column that has such a constraint, of its own name."""
 
 _READ_ONLY = ("SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY")
+_OWN = """
+    SELECT that.id FROM information_schema.processlist that JOIN information_schema.processlist this
+    ON that.user = this.user AND that.db <=> this.db
+    AND substring_index(that.host, ':', 1) = substring_index(this.host, ':', 1)
+    WHERE this.id = connection_id() AND that.id = %s
+"""
+"""A connection of the same account, database and machine as the one that asks."""
 
 _SILENT = "what answers there speaks as no MySQL or MariaDB server does, or not in time"
 _REFUSALS: dict[Any, str] = {
@@ -282,9 +289,27 @@ class MysqlSource(DatabaseSource):
                 for statement in (_limits(connection), *(() if writes else _READ_ONLY)):
                     cursor.execute(statement)
             yield connection
+        except BaseException as error:
+            if not isinstance(error, Exception | GeneratorExit):  # Ctrl-C
+                self._end(connection.thread_id())
+            raise
         finally:
             with suppress(pymysql.MySQLError):  # nothing was written that a failure could lose
                 connection.close()
+
+    def _end(self, thread: int) -> None:
+        """End what the server is at for a connection: that it is closed shows to the server when it has rows to send.
+
+        Behind a balancer another server may answer, so that the number alone does not say whose it is.
+        """
+        options = {**self.options, "connect_timeout": 2, "read_timeout": 2}
+        with (
+            suppress(pymysql.MySQLError, OSError),
+            closing(pymysql.connect(**options)) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            if cursor.execute(_OWN, thread):
+                cursor.execute("KILL %s", thread)
 
     def _options(self) -> dict[str, Any]:
         url, options = self.url, dict[str, Any]()

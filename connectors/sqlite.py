@@ -192,10 +192,13 @@ class SqliteDatabaseTable(DatabaseTable):
     def __init__(self, source: SqliteDatabase, relation: Relation, query: str | None) -> None:
         super().__init__(source, relation)
         self.query = query
+        # one step of a query or a view may take long, and Python sees no Ctrl-C in it
+        self.reads_ahead = query is not None or relation.elsewhere is not None
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         where = "the query: " if self.query else f"table {self.name}: "
         with _connected(self.source.resource, where) as connection:
+            self.cancel = connection.interrupt
             self.columns = () if self.query else _columns(connection, self.relation.table)
             self.json = _json_places(self.columns)
             if self.sample is not None and self.source.resource.size >= _FEWEST_BYTES:

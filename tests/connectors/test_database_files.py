@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import signal
 import sqlite3
+import subprocess
+import time
 from contextlib import chdir, closing
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from cli_runner import run
+from cli_runner import COMMAND, environment, run
 from databases import by_sqlalchemy
 
 from pii_guard import connectors, scan
@@ -82,6 +85,25 @@ def test_views_of_sqlite(tmp_path: Path) -> None:
     assert item.reason.startswith("table w: SQLite refuses it")
     assert (tmp_path / "a.db").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.db"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_interrupt(kind: str, tmp_path: Path) -> None:
+    """Ctrl-C while a query is at work, from which Python hears nothing, ends the command at once."""
+    with closing(sqlite3.connect(tmp_path / "x.db") if kind == "sqlite" else duckdb.connect(tmp_path / "x.db")) as made:
+        made.execute("CREATE TABLE t (a text)")
+    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e9) SELECT count(*) FROM n"
+    process = subprocess.Popen(
+        [*COMMAND, "scan", f"{kind}:///{tmp_path}/x.db", "--query", long],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, b"")
+    assert err.decode().lstrip() == "pii-guard: interrupted; nothing half-written was left behind\n"
 
 
 def test_types_of_duckdb(tmp_path: Path) -> None:

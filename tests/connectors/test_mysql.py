@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from cli_runner import run
+from cli_runner import COMMAND, environment, run
 from databases import PHONE, Made, mariadb, opened, reasons, rows
 
 from pii_guard import connectors, scan
@@ -160,6 +163,28 @@ def test_a_lost_connection(made: Made) -> None:
     assert reasons(report) == ["table a: the connection was lost"]
     assert 0 < report.coverage.rows < 40_001
     assert {finding.kind for _, finding in report.findings} == {"kr_phone_mobile", "email"}
+
+
+def test_interrupt(made: Made) -> None:
+    """Ctrl-C while the server is at a query ends the command at once, and what the server is at."""
+    running = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT sleep%' AND db = database()"
+    process = subprocess.Popen(
+        [*COMMAND, "scan", made.url, "--query", "SELECT sleep(30) AS slept"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not made.execute(running):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, b"")
+    assert err.decode().lstrip() == "pii-guard: interrupted; nothing half-written was left behind\n"
+    deadline = time.monotonic() + 2
+    while made.execute(running):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_no_such_database(made: Made) -> None:
