@@ -62,8 +62,6 @@ class Relation:
     """What of it this account does not see, though it may read it."""
     rows: int = 0
     """By the server's estimate, where the list of tables has it."""
-    blocks: int = 0
-    """Parts that a sample can be drawn from, where it is drawn by blocks."""
     kind: str = ""
     """What the server calls it, where the connector has to know."""
     id: int = 0

@@ -49,15 +49,18 @@ _BEGIN = """
 
 _TABLES = """
     SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, row_security_active(c.oid),
-           CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_table_size(relid)), 0) FROM pg_partition_tree(c.oid))
-                ELSE coalesce(pg_table_size(c.oid), 0) END::bigint,
-           CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM pg_partition_tree(c.oid))
-                ELSE coalesce(pg_relation_size(c.oid), 0) END::bigint / current_setting('block_size')::bigint
+           greatest(c.relpages, 0)::bigint * current_setting('block_size')::bigint
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
     ORDER BY 2, 3
 """
+_SIZE = """
+    SELECT coalesce(sum(pg_table_size(relid)), 0)::bigint,
+           coalesce(sum(pg_relation_size(relid)), 0)::bigint / current_setting('block_size')::bigint
+    FROM (SELECT {0} UNION SELECT relid FROM pg_partition_tree({0})) AS part (relid)
+"""
+"""Waits for locks, as the list of tables must not: one table that is locked would hold up all."""
 _COLUMNS = """
     SELECT a.attname::text, coalesce(col_description(a.attrelid, a.attnum), ''),
            CASE (SELECT max(k.contype::text) FROM pg_constraint k
@@ -129,13 +132,21 @@ class PostgresqlTable(DatabaseTable):
         return "the query" if self.query else f"table {self.name}"
 
     def _select(self, connection: Any) -> str:
+        blocks = self._sized(connection)
         only = "ONLY " if self.relation.kind == "r" else ""  # without the tables that inherit from it
         sql = f"SELECT {self.selected()} FROM {only}{quoted(self.relation.schema)}.{quoted(self.relation.table)}"  # noqa: S608 - quoted
-        blocks = self.relation.blocks
         if self.sample is None or blocks <= _FEWEST_BLOCKS:
             return sql
         self.share = max(self.sample.share_of(_rows_by_plan(connection, sql)), _FEWEST_BLOCKS / blocks)
         return f"{sql} TABLESAMPLE SYSTEM ({100 * self.share}) REPEATABLE ({self.seed})" if self.share < 1 else sql
+
+    def _sized(self, connection: Any) -> int:
+        """Ask how large it is; return its blocks."""
+        with closing(connection.cursor()) as cursor:
+            self.cancel = partial(_cancel, cursor)
+            cursor.execute(_SIZE.format(self.relation.id))
+            self.size, blocks = cursor.fetchone()
+            return int(blocks)
 
 
 def _cancel(cursor: Any) -> None:
@@ -223,11 +234,10 @@ class PostgresqlSource(DatabaseSource):
                 size,
                 _ELSEWHERE.get(kind),
                 "row-level security may hide rows from this account" if hides else "",
-                blocks=blocks,
                 kind=kind,
                 id=id,
             )
-            for id, schema, table, kind, hides, size, blocks in rows
+            for id, schema, table, kind, hides, size in rows
         ]
 
     def table(self, relation: Relation, query: str | None = None) -> PostgresqlTable:

@@ -196,12 +196,20 @@ def test_interrupt(made: Made, query: str) -> None:
     interrupted(made, ["scan", made.url, "--query", query], "%pg_sleep(30)%")
 
 
-def test_interrupt_while_tables_are_listed(made: Made) -> None:
-    """The size of a table that another session has locked is waited for: Ctrl-C ends this as it does all else."""
-    made.execute("CREATE TABLE t (a text)")
+def test_a_table_that_is_locked(made: Made) -> None:
+    """It is named, and the others are read; Ctrl-C while it is waited for ends this as it does all else."""
+    made.execute(
+        f"CREATE TABLE a AS SELECT '{PHONE}' AS phone",
+        "CREATE TABLE p (a text) PARTITION BY LIST (a)",
+        "CREATE TABLE q PARTITION OF p DEFAULT",
+        f"CREATE TABLE z AS SELECT '{PHONE}' AS phone",
+    )
     with closing(dbapi.connect(made.url)) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("LOCK TABLE q IN ACCESS EXCLUSIVE MODE")
         interrupted(made, ["scan", made.url], "%pg_partition_tree%")
+        report = scan(made.url + "?options=-c%20lock_timeout%3D200")
+    assert reasons(report) == ["table public.p: locked by another session"]
+    assert [field.field.table for field, _ in report.findings] == ["public.a", "public.z"]
 
 
 def interrupted(made: Made, arguments: list[str], query: str) -> None:
