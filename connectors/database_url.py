@@ -109,7 +109,9 @@ _DIALECTS = ("oracle", "mssql")
 _FILES = ("sqlite", "duckdb")
 
 _SCHEME = re.compile(r"([A-Za-z][\w.-]*)(\+[\w.-]+)?://")
-_NEARLY = re.compile(rf"(?:jdbc|(?:{'|'.join((*_BY_SCHEME, *_DIALECTS))})(?:\+[\w.-]+)?):", re.IGNORECASE)
+_NEARLY = re.compile(
+    rf"^(?:jdbc|(?:{'|'.join((*_BY_SCHEME, *_DIALECTS))})(?:\+[\w.-]+)?):|\b(?:password|pwd)=", re.IGNORECASE
+)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -137,13 +139,14 @@ def _by_dialect(scheme: str) -> Database | None:
     )
 
 
-def nearly_url(target: str) -> bool:
-    """Whether `target` begins as URLs of databases do in other tools; a password may stand in it.
+def nearly_url(target: str) -> str | None:
+    """What shows that `target` names a database as other tools do, where a password may stand in it; else None.
 
-    >>> [nearly_url(target) for target in ("jdbc:mysql://db/shop", "sqlite:shop.db", "orders/mysql:2024.csv")]
-    [True, True, False]
+    >>> [nearly_url(target) for target in ("jdbc:mysql://db/shop", "host=db password=x", "orders/mysql:2024.csv")]
+    ['jdbc:', 'password=', None]
     """
-    return _NEARLY.match(target) is not None
+    match = _NEARLY.search(target)
+    return match and match[0]
 
 
 def shown_target(target: str) -> str:

@@ -108,15 +108,17 @@ def _resource(target: str) -> Resource:
 
 
 def _existing(target: str) -> Path:
+    if not target:  # as a variable that is not set gives it; Path would read the working directory
+        raise TargetError("a target is empty; . is the working directory")
     path = Path(target)
     try:
         path.stat()
     except FileNotFoundError:
         if path.is_symlink():
             raise TargetError(f"{shown_path(path)}: a symbolic link that leads nowhere") from None
-        if nearly_url(target):
+        if begun := nearly_url(target):
             raise TargetError(
-                f"{target.partition(':')[0]}: is neither a file nor the URL of a database; these are written "
+                f"{begun} ... is neither a file nor the URL of a database; these are written "
                 "postgresql://HOST/DATABASE, mysql://HOST/DATABASE, sqlite:///PATH, duckdb:///PATH"
             ) from None
         raise TargetError(f"{shown_path(path)}: no such file or directory{_similar(path)}") from None

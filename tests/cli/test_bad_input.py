@@ -204,6 +204,14 @@ def test_missing_targets_come_first(tmp_path: Path) -> None:
     assert left(tmp_path) == {"customers.csv", "broken.parquet"}
 
 
+def test_an_empty_target(desk: Path) -> None:
+    """A variable that is not set is no success: the working directory was not meant."""
+    for command in ("scan", "check"):
+        done = run(command, "", cwd=desk)
+        assert (done.code, done.stdout) == (2, "")
+        assert "a target is empty" in done.stderr
+
+
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without permission is not examined (exit 3), and the others are."""
     (tmp_path / "locked.csv").write_text(f"phone\n{PHONE}\n", encoding="utf-8")

@@ -165,9 +165,10 @@ def test_mistakes(tmp_path: Path, url: str, content: bytes | None, message: str)
         ("postgresql://127.0.0.1:1/shop?user=app&password=x@{}", "postgresql://: is no URL; signs such as @"),
         ("postgresql://127.0.0.1:1/shop?user=a@b&password={}", "postgresql://: is no URL; signs such as @"),
         ("postgresql://app:{}@127.0.0.1:l/shop", "a port is a number"),
-        ("jdbc:postgresql://app:{}@127.0.0.1/shop", "jdbc: is neither a file nor the URL of a database"),
-        ("postgresql:/app:{}@127.0.0.1/shop", "postgresql: is neither a file nor the URL of a database"),
-        ("MySQL+pymysql:app:{}@127.0.0.1/shop", "MySQL+pymysql: is neither a file nor the URL of a database"),
+        ("jdbc:postgresql://app:{}@127.0.0.1/shop", "jdbc: ... is neither a file nor the URL of a database"),
+        ("postgresql:/app:{}@127.0.0.1/shop", "postgresql: ... is neither a file nor the URL of a database"),
+        ("host=127.0.0.1 user=app password={}", "password= ... is neither a file nor the URL of a database"),
+        ("MySQL+pymysql:app:{}@127.0.0.1/shop", "MySQL+pymysql: ... is neither a file nor the URL of a database"),
     ],
 )
 def test_urls_that_are_none_show_no_password(tmp_path: Path, url: str, message: str) -> None:
