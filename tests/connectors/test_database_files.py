@@ -99,7 +99,10 @@ def test_interrupt(kind: str, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    time.sleep(3)
+    opened_by = Path(f"/proc/{process.pid}/fd")
+    while str(tmp_path / "x.db") not in {str(link.resolve()) for link in opened_by.iterdir()}:
+        time.sleep(0.1)
+    time.sleep(1)  # the file is open; now the query has begun too
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, b"")
