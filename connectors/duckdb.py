@@ -51,6 +51,12 @@ _KEYS = """
     AND constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY') ORDER BY 1
 """
 
+_SAID = {
+    duckdb.BinderException: "there is no column of a name that is asked for, or types do not go together",
+    duckdb.ParserException: "an error of syntax",
+    duckdb.ConversionException: "a value that cannot be cast",
+}
+
 _NOT_OF_ARROW = ("JSON", "BIGNUM", "VARINT", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UHUGEINT")
 
 
@@ -146,6 +152,8 @@ class DuckdbDatabase(DatabaseSource):
             try:
                 yield connection
             except duckdb.CatalogException:
-                raise ReadError(self.target, f"{what}: there is no such table, or no more") from None
+                raise ReadError(self.target, f"{what}: there is no such table or function, or no more") from None
+            except tuple(_SAID) as error:
+                raise ReadError(self.target, f"{what}: {_SAID[type(error)]}") from None
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 raise ReadError(self.target, f"{what}: DuckDB refuses it ({type(error).__name__})") from None

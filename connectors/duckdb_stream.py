@@ -227,4 +227,6 @@ def _storing(where: str, rows: Rows | None = None) -> Iterator[None]:
         said = f"DuckDB refuses it ({type(error).__name__})"
         if isinstance(error, duckdb.ConstraintException):
             said = "a constraint is broken: a key occurs twice or is missing, a check or a foreign key"
+        if isinstance(error, duckdb.CatalogException):
+            said = "there is no such schema, or a table is there whose name differs in case alone"
         raise WriteError(f"{where}: {said}; nothing was written") from None

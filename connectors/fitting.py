@@ -6,6 +6,8 @@ before the batch that holds them, with the name of the column and never a value.
 
 from __future__ import annotations
 
+import string
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,6 +29,8 @@ TEXTS = MappingProxyType({UUID: pa.string(), JSON: pa.string()})
 _US = pa.timestamp("us")
 _PARSED = frozenset({pa.bool_(), pa.date32(), _US, pa.timestamp("us", "UTC"), JSON, pa.binary()})
 """What text can be besides numbers."""
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+"""What all databases that fold case do; some do more."""
 _WIDEST = 76
 """Digits of decimal256."""
 
@@ -85,14 +89,21 @@ def new_columns(
     declared: Callable[[pa.DataType], str | None],
     where: str,
     instead: Mapping[pa.DataType, pa.DataType] = MappingProxyType({}),
+    *,
+    folds: bool = True,
 ) -> list[TypedColumn]:
     """The columns of a table made for `schema`; `declared` says how the database declares a type, `instead` which types
-    it has not, and which hold the same values.
+    it has not, and which hold the same values; whether it `folds` names that differ in case alone into one.
 
-    Raises UsageError naming every column whose type has no home there.
+    Raises UsageError naming every column whose type, or name, has no home there.
     """
     if not schema.names:
         raise UsageError(f"{where}: there is no column to write")
+    distinct = dict.fromkeys(schema.names)
+    times = Counter(name.translate(_LOWER) for name in distinct)
+    alike = ", ".join(name for name in distinct if folds and times[name.translate(_LOWER)] > 1)
+    if alike:
+        raise UsageError(f"{where}: columns whose names differ in case alone: {alike}; nothing was written")
     columns, homeless = [], []
     for field in schema:
         kind = kept_type(field.type)

@@ -106,6 +106,9 @@ _MOST_BYTES = 4 << 20
 _OF_COLUMNS = frozenset({1048, 1264, TOO_LONG})
 """Codes of errors whose message names the column, and no value."""
 _COLUMN = re.compile(r"[Cc]olumn '([^']+)'")
+_OF_VALUES = frozenset({1292, 1366})
+"""Codes of errors whose message quotes a value, and ends with the column."""
+_LAST_COLUMN = re.compile(r"column (?:[^ ]*\.)?['`]([^'`]+)['`] at row \d+$")
 
 
 class MysqlStream(Stream):
@@ -358,6 +361,7 @@ def _storing(where: str, *, committing: bool = False) -> Iterator[None]:
         failed = failure(error)
         if failed.lost and committing:
             raise WriteError(f"{where}: {failed.reason} while committing; look whether the rows are there") from None
-        column = _COLUMN.search(str(error.args[1])) if failed.code in _OF_COLUMNS else None
+        pattern = _LAST_COLUMN if failed.code in _OF_VALUES else _COLUMN if failed.code in _OF_COLUMNS else None
+        column = pattern and pattern.search(str(error.args[-1]))
         said = f"{failed.reason} (column {column[1]})" if column else failed.reason
         raise WriteError(f"{where}: {said}; nothing was written") from None

@@ -27,7 +27,7 @@ from pii_guard.connectors.postgresql_errors import ERRORS, failure
 from pii_guard.connectors.prefetch import apart
 from pii_guard.errors import LostConnectionError, ReadError, UnreachableError
 
-__all__ = ["BATCHES", "PostgresqlSource", "PostgresqlTable", "speaking"]
+__all__ = ["BATCHES", "PostgresqlSource", "PostgresqlTable", "cancel", "speaking"]
 
 _FEWEST_BLOCKS = 256
 """A sample has so many at least, and what has no more is read whole: rows that stand together are often alike."""
@@ -109,7 +109,7 @@ class PostgresqlTable(DatabaseTable):
             self.columns = () if self.query else _columns(connection, self.relation.id)
             sql = self.query.rstrip().rstrip(";") if self.query else self._select(connection)
             with closing(connection.cursor(adbc_stmt_kwargs=BATCHES)) as cursor:
-                self.cancel = partial(_cancel, cursor)
+                self.cancel = partial(cancel, cursor)
                 described = cursor.adbc_execute_schema(sql)
                 if not described.names:
                     if self.query:  # it was only prepared
@@ -149,7 +149,8 @@ class PostgresqlTable(DatabaseTable):
             return int(blocks)
 
 
-def _cancel(cursor: Any) -> None:
+def cancel(cursor: Any) -> None:
+    """End what the server is at for `cursor`; from any thread."""
     with suppress(adbc_driver_manager.Error):  # there may be nothing any more to cancel
         cursor.adbc_cancel()
 
@@ -222,11 +223,11 @@ class PostgresqlSource(DatabaseSource):
                 cursor.execute(_TABLES)
                 return list(cursor.fetchall())
 
-        def cancel() -> None:
+        def give_up() -> None:
             for cursor in at:
-                _cancel(cursor)
+                cancel(cursor)
 
-        rows = apart(listed, cancel)
+        rows = apart(listed, give_up)
         return [
             Relation(
                 schema,

@@ -21,10 +21,13 @@ TOO_LONG = "22001"
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 _TIMEOUT = "57014"
+_WITHOUT_STATE = "the server stopped with an error, such as a value that cannot be cast"
+"""What the driver says of errors in the middle of rows has no code."""
 _REASONS = {
     TOO_LONG: "a value is too long for its column",
     "22003": "a number is too large for its column",
     "22P02": "a text is no value of the type that it should have",
+    "22012": "a division by zero",
     "23502": "a column that must have a value has none",
     "23503": "a foreign key is broken: rows refer to rows that are not there",
     "23505": "a key occurs twice, or is in the table already",
@@ -37,7 +40,9 @@ _REASONS = {
     "40P01": "it and another session waited for each other",
     "42501": "permission denied",
     "42601": "a mistake in the SQL",
+    "42701": "two columns have one name",
     "42703": "there is no such column",
+    "42883": "there is no such function or operator for values of these types",
     "42P01": "there is no such table, or no more",
     "42P07": "a table of this name was made meanwhile",
     "53100": "the disk of the server is full",
@@ -58,5 +63,5 @@ def failure(error: Exception, connection: Any) -> Failure:
     state = str(getattr(error, "sqlstate", None) or "")
     if not state and "statement timeout" in str(error):
         state = _TIMEOUT
-    said = f"the server refused it (SQLSTATE {state})" if state else "the server broke off"
+    said = f"the server refused it (SQLSTATE {state})" if state else _WITHOUT_STATE
     return Failure(state, _REASONS.get(state, said), conflict=state in _CONFLICTS)

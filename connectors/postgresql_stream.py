@@ -6,9 +6,11 @@ Whatever is written, the definition of the table included, is written in one tra
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,12 +20,13 @@ from pii_guard.connectors.base import bounded, empty_batch
 from pii_guard.connectors.database import Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl, Mode
 from pii_guard.connectors.fitting import JSON, UUID, Fit, Rows, TypedColumn, new_columns
-from pii_guard.connectors.postgresql import BATCHES, PostgresqlSource, speaking
+from pii_guard.connectors.postgresql import BATCHES, PostgresqlSource, cancel, speaking
 from pii_guard.connectors.postgresql_errors import ERRORS, failure
 from pii_guard.connectors.postgresql_swap import filled_beside, put_in_place
+from pii_guard.connectors.prefetch import across, apart
 from pii_guard.connectors.selection import Selection
 from pii_guard.connectors.streams import Stream
-from pii_guard.errors import ReadError, TargetError, WriteError
+from pii_guard.errors import ReadError, TargetError, UsageError, WriteError
 
 __all__ = ["PostgresqlStream"]
 
@@ -65,7 +68,12 @@ _TABLE = """
            a.atthasdef OR a.attidentity <> '', a.attgenerated <> ''
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.oid = to_regclass($1) ORDER BY a.attnum
+    WHERE c.oid = to_regclass($1) AND c.relname::text = $2 AND $3 IN ('', n.nspname::text) ORDER BY a.attnum
+"""
+"""By its whole name: `to_regclass` cuts longer ones."""
+_CUT = """
+    SELECT name FROM json_array_elements_text($1::json) AS name
+    WHERE octet_length(name) > current_setting('max_identifier_length')::int
 """
 _CASCADES = """
     SELECT conrelid::regclass::text FROM pg_constraint
@@ -120,7 +128,7 @@ class PostgresqlStream(Stream):
             schema = pa.schema([(name, kind) for name, (_, _, kind) in zip(names, kinds, strict=True)])
             casts = [quoted(name) + cast for name, (_, cast, _) in zip(names, kinds, strict=True)]
             condition = "" if where is None else f"\nWHERE (\n{where}\n)"
-            cursor.execute(f"SELECT {', '.join(casts)} FROM {found.rows}{condition}")  # noqa: S608 - quoted
+            _run(cursor, f"SELECT {', '.join(casts)} FROM {found.rows}{condition}")  # noqa: S608 - quoted
             with closing(cursor.fetch_record_batch()) as reader:
                 yield empty_batch(schema)
                 for batch in reader:
@@ -157,7 +165,8 @@ class PostgresqlStream(Stream):
                 found = _found(cursor, relation)
                 self.check_mode(relation, found is not None, mode)
                 if found is None:
-                    columns = new_columns(reader.schema, _declared, where, _INSTEAD)
+                    columns = new_columns(reader.schema, _declared, where, _INSTEAD, folds=False)
+                    _check_names(cursor, [relation.table, *reader.schema.names], where)
                     direct = frozenset(reader.schema.names)
                 else:
                     columns, direct = _there(cursor, found, where)
@@ -184,7 +193,7 @@ class PostgresqlStream(Stream):
                     column.name in direct and column.type == kind
                     for column, kind in zip(fit.columns, fit.types, strict=True)
                 ):
-                    cursor.adbc_ingest(into.table, rows.reader(), mode="append", db_schema_name=into.schema)
+                    _ingest(cursor, rows, fit.schema, into.table, db_schema_name=into.schema)
                 else:
                     _by_stage(cursor, into, fit, rows)
                 if found is not None and made is not None:
@@ -196,15 +205,38 @@ class PostgresqlStream(Stream):
     def _empty(self, cursor: Any, relation: Relation, found: _Found) -> None:
         cursor.execute(_CASCADES, (found.name,))
         self.check_referring(relation, [row[0] for row in cursor.fetchall()])
-        cursor.execute(f"DELETE FROM {found.rows}")  # noqa: S608 - quoted
+        _run(cursor, f"DELETE FROM {found.rows}")  # noqa: S608 - quoted
+
+
+def _run(cursor: Any, sql: str) -> None:
+    """Execute what may take long. Where the driver waits in the thread that gets Ctrl-C, it takes it for itself, and
+    says that the statement was cancelled."""
+    apart(partial(cursor.execute, sql), partial(cancel, cursor))
+
+
+def _ingest(cursor: Any, rows: Rows, schema: pa.Schema, table: str, **place: Any) -> None:
+    """COPY `rows` into a table; they are made in the thread of the caller, who can be interrupted."""
+
+    def copy(batches: Iterator[pa.RecordBatch]) -> None:
+        cursor.adbc_ingest(table, pa.RecordBatchReader.from_batches(schema, batches), mode="append", **place)
+
+    across(rows, copy, partial(cancel, cursor))
 
 
 def _name(relation: Relation) -> str:
     return ".".join(quoted(part) for part in (relation.schema, relation.table) if part)
 
 
+def _check_names(cursor: Any, names: Sequence[str], where: str) -> None:
+    """Raises UsageError for names that the server would cut, so that nothing is found by them."""
+    cursor.execute(_CUT, (json.dumps(names),))
+    cut = [row[0] for row in cursor.fetchall()]
+    if cut:
+        raise UsageError(f"{where}: names of more bytes than PostgreSQL keeps: {', '.join(cut)}; nothing was written")
+
+
 def _found(cursor: Any, relation: Relation) -> _Found | None:
-    cursor.execute(_TABLE, (_name(relation),))
+    cursor.execute(_TABLE, (_name(relation), relation.table, relation.schema))
     rows = cursor.fetchall()
     if not rows:
         return None
@@ -275,7 +307,7 @@ def _by_stage(cursor: Any, found: _Found, fit: Fit, rows: Rows) -> None:
         for column, kind in zip(fit.columns, fit.types, strict=True)
     ]
     cursor.execute(f"CREATE TEMPORARY TABLE {_STAGE} ({_definition(stage)}) ON COMMIT DROP")
-    cursor.adbc_ingest(_STAGE, rows.reader(), mode="append", temporary=True)
+    _ingest(cursor, rows, fit.schema, _STAGE, temporary=True)
     names = ", ".join(quoted(column.name) for column in fit.columns)
     # An explicit cast to varchar(n) would cut; there is none where the type is that of the column.
     casts = ", ".join(
@@ -284,7 +316,7 @@ def _by_stage(cursor: Any, found: _Found, fit: Fit, rows: Rows) -> None:
         for column, kind in zip(fit.columns, fit.types, strict=True)
     )
     into = f"INSERT INTO {found.name} ({names}) OVERRIDING SYSTEM VALUE"
-    cursor.execute(f"{into} SELECT {casts} FROM pg_temp.{_STAGE}")  # noqa: S608 - quoted
+    _run(cursor, f"{into} SELECT {casts} FROM pg_temp.{_STAGE}")  # noqa: S608 - quoted
 
 
 def _before(numbers: pa.Array, bound: int) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from queue import Full, Queue
 from typing import TypeVar
 
 import pyarrow as pa
 
-__all__ = ["ahead", "apart", "behind"]
+__all__ = ["across", "ahead", "apart", "behind"]
 
 T = TypeVar("T")
 
@@ -50,6 +52,29 @@ def behind(items: Iterable[T], write: Callable[[T], object]) -> None:
             _awaited(going)
 
 
+def across(items: Iterable[T], take: Callable[[Iterator[T]], object], cancel: Callable[[], object]) -> None:
+    """`take` an iterator over `items`, in a thread of its own, one behind: `items` are made here, as in `behind`.
+
+    For a driver that asks for rows itself. Waiting for it can be interrupted at any time; `cancel`, called until it has
+    an effect, then ends what the database is at, and so it does where `items` raise: what was taken is not all of them.
+    """
+    handed = Queue[T | None](1)
+    with ThreadPoolExecutor(1, "pii-guard-writer") as pool:
+        taking = pool.submit(take, iter(handed.get, None))
+        try:
+            for item in items:
+                _hand(handed, item, taking)
+                if taking.done():
+                    break
+            _hand(handed, None, taking)
+            _awaited(taking)
+        finally:
+            while not wait([taking], _SECONDS).done:
+                cancel()
+                with suppress(Full):
+                    handed.put_nowait(None)
+
+
 def apart(work: Callable[[], T], cancel: Callable[[], object]) -> T:
     """What `work` gives, done by a thread of its own.
 
@@ -63,6 +88,14 @@ def apart(work: Callable[[], T], cancel: Callable[[], object]) -> T:
         finally:
             while not wait([coming], _SECONDS).done:
                 cancel()
+
+
+def _hand(handed: Queue[T | None], item: T | None, taking: Future[object]) -> None:
+    """Hand `item` over, if it is still being taken."""
+    while not taking.done():
+        with suppress(Full):
+            handed.put(item, timeout=_SECONDS)
+            break
 
 
 def _awaited(coming: Future[T]) -> T:

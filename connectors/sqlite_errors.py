@@ -31,10 +31,20 @@ _REASONS = {
 }
 
 
+_SAID = {
+    "no such column": "there is no column of a name that is asked for",
+    "no such function": "there is no such function",
+    "duplicate column name": "two columns have one name, or names that differ in case alone",
+    "near ": "an error of syntax",
+}
+"""How messages begin that have no code of their own."""
+
+
 def failure(error: Exception) -> Failure:
     """What one of ERRORS says."""
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     kind = "_".join(name.split("_")[:2])  # without what makes an extended code of it
-    said = "a value is no UTF-8" if isinstance(error, UnicodeError) else f"SQLite refuses it ({name})"
+    said = next((reason for begin, reason in _SAID.items() if str(error).startswith(begin)), "")
+    said = said or ("a value is no UTF-8" if isinstance(error, UnicodeError) else f"SQLite refuses it ({name})")
     reason = _REASONS.get(name) or _REASONS.get(kind, said)
     return Failure(name, reason, conflict=kind in ("SQLITE_BUSY", "SQLITE_LOCKED"))

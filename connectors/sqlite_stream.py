@@ -28,6 +28,8 @@ from pii_guard.errors import PiiGuardError, ReadError, UsageError, WriteError
 
 __all__ = ["SqliteStream"]
 
+_SECONDS = 10
+"""To wait for others who write, and at the end for those who read."""
 _UTC = pa.timestamp("us", "UTC")
 _DECIMAL = re.compile(r"(?:DEC|DECIMAL|NUMERIC|DECIMAL_TEXT)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _TYPES: tuple[tuple[str, pa.DataType], ...] = (
@@ -55,6 +57,7 @@ _DECLARED = {
     pa.timestamp("us"): "TIMESTAMP",
     _UTC: "TIMESTAMPTZ",
 }
+_LAST_YEAR = 9999
 _EXACT_DIGITS = 15
 """Of a decimal in a column whose affinity makes a floating-point number of it."""
 
@@ -126,6 +129,9 @@ class SqliteStream(FileStream):
             with _storing(where):
                 connection.execute("BEGIN IMMEDIATE")
                 there = _columns(connection, relation.table)
+                # SQLite would write pages before the end where its cache is full, for which nobody may be reading, and
+                # wait anew for each: so it tries, and keeps them in memory as long as somebody reads
+                connection.execute("PRAGMA busy_timeout = 0")
             self.check_mode(relation, bool(there), mode)
             columns = there or new_columns(reader.schema, _declared, where, TEXTS)
             fit = Fit(reader.schema, columns, where)
@@ -142,6 +148,7 @@ class SqliteStream(FileStream):
                     )
                 for index in indexes:
                     connection.execute(index)
+                connection.execute(f"PRAGMA busy_timeout = {1000 * _SECONDS}")
                 connection.execute("COMMIT")
         return rows.count
 
@@ -176,7 +183,7 @@ class SqliteStream(FileStream):
 def _connected(path: Path, mode: str) -> sqlite3.Connection:
     """A connection without transactions that the library begins by itself."""
     return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None, timeout=10
+        f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None, timeout=_SECONDS
     )
 
 
@@ -248,6 +255,10 @@ def _stored(array: pa.Array) -> pa.Array:
 def _refused(array: pa.Array) -> str | None:
     if pa.types.is_floating(array.type) and pc.any(pc.is_nan(array)).as_py():
         return "holds NaN, which SQLite would keep as null"
+    if pa.types.is_date(array.type) or pa.types.is_timestamp(array.type):
+        years = pc.min_max(pc.year(array))
+        if array.null_count < len(array) and not 0 <= years["min"].as_py() <= years["max"].as_py() <= _LAST_YEAR:
+            return "holds a day outside of the years 0000 to 9999, for which SQLite has no text"
     return None
 
 

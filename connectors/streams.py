@@ -225,7 +225,10 @@ def read(
     it cannot be read, here or while reading.
     """
     target = os.fspath(target)
+    if isinstance(columns, str):
+        raise UsageError(f"{shown_target(target)}: columns is a list of names; write [{columns!r}]")
     database = database_of(target)
+    _check_text(target, table, schema, where)
     if database is not None:
         if not table:
             raise UsageError(f"{DatabaseUrl(target, database.id).shown}: is a database; say which table")
@@ -242,6 +245,16 @@ def read(
         raise UsageError(f"{shown_target(target)}: has no column {', '.join(unknown)}; it has {there}")
     kept = pa.schema([reader.schema.field(name) for name in columns], reader.schema.metadata)
     return pa.RecordBatchReader.from_batches(kept, (batch.select(list(columns)) for batch in reader))
+
+
+def _check_text(target: str, *given: str | None) -> None:
+    """Raises UsageError for text that has no UTF-8, as bytes of a command line may become."""
+    try:
+        "".join(text or "" for text in given).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{shown_target(target)}: a name or condition holds half a character, which is no UTF-8"
+        ) from None
 
 
 def _table_of(target: str, name: str | None) -> Table:
@@ -289,6 +302,7 @@ def _to_write(
     database = database_of(target)
     if database is None:
         raise TargetError(f"{shown_target(target)}: is no URL of a database")
+    _check_text(target, table, schema)
     stream = stream_of(target, database, password)
     if mode not in get_args(Mode):
         raise UsageError(f"mode {mode!r} is none of {', '.join(get_args(Mode))}")

@@ -101,7 +101,12 @@ def normalise(data: ArrowData) -> pa.RecordBatchReader:
 
 
 def read_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The batches of a reader, whose errors may come from any library and quote values."""
+    """The batches of a reader, whose errors may come from any library and quote values.
+
+    Each has the columns that the reader announces: nothing holds a stream made in Python to its own schema. Raises
+    ReadError where one has others, or where reading raises.
+    """
+    names, types = reader.schema.names, reader.schema.types
     rows = 0
     while True:
         try:
@@ -112,6 +117,9 @@ def read_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
             raise
         except Exception as error:  # noqa: BLE001
             raise ReadError("(data)", f"the stream broke after {rows:,} rows ({type(error).__name__})") from None
+        if batch.schema.names != names or batch.schema.types != types:
+            reason = f"after {rows:,} rows comes a batch of other columns or types than the stream announces"
+            raise ReadError("(data)", reason)
         rows += batch.num_rows
         yield batch
 

@@ -121,7 +121,7 @@ def test_values_that_the_server_refuses(made: Made) -> None:
     for row, said in (
         ({"a": None, "b": "x", "c": "a"}, r"has none \(column a\)"),
         ({"a": 1, "b": PHONE * 40, "c": "a"}, r"too long for its column \(column b\)"),
-        ({"a": 1, "b": "x", "c": PHONE}, "none of the type of its column"),
+        ({"a": 1, "b": "x", "c": PHONE}, r"none of the type of its column(?: \(column c\))?"),
     ):
         data = pa.table({"a": pa.array([row["a"]], pa.int32()), "b": [row["b"]], "c": [row["c"]]})
         with pytest.raises(WriteError, match=said) as caught:

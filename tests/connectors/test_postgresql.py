@@ -168,7 +168,7 @@ def test_a_view_that_breaks(made: Made) -> None:
     report = scan_targets([made.url], detectors=select(), options=ScanOptions(selection=Selection(views=True)))
     assert reasons(report) == [
         "table public.early: a text is no value of the type that it should have",
-        "table public.late: the server broke off",
+        "table public.late: the server stopped with an error, such as a value that cannot be cast",
     ]
     assert report.coverage.rows >= 50
     assert [field.field.table for field, _ in report.findings] == ["public.a"]

@@ -165,6 +165,22 @@ def test_which_table(made: Made) -> None:
         pii_guard.write(one, made.url, table="t", schema="nowhere")
 
 
+def test_names_that_the_server_would_cut(made: Made) -> None:
+    """Names of over 63 bytes are no names: neither of the table that has their beginning, nor of a new one."""
+    data = pa.table({"a": [1]})
+    long = "가" * 21
+    pii_guard.write(data, made.url, table=long)
+    with pytest.raises(TargetError, match="no such table"):
+        pii_guard.read(made.url, table=long + "x")
+    for mode in ("append", "replace", "swap"):
+        with pytest.raises(TargetError, match="no such table"):
+            pii_guard.write(data, made.url, table=long + "x", mode=mode)
+    for table, column in (("b" * 64, "a"), ("t", "b" * 64)):
+        with pytest.raises(UsageError, match=r"names of more bytes than PostgreSQL keeps: b{64}; nothing was written"):
+            pii_guard.write(data.rename_columns([column]), made.url, table=table)
+    assert made.execute("SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace") == [(long,)]
+
+
 def test_replace_keeps_what_belongs_to_the_table(made: Made) -> None:
     """Definition, keys, triggers and grants stay; identities take the values that are given."""
     made.execute(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pii_guard.connectors.prefetch import behind
+from pii_guard.connectors.prefetch import across, behind
 
 
 def test_all_is_written_in_order_by_one_other_thread() -> None:
@@ -76,3 +76,45 @@ def test_an_error_of_making_waits_for_what_is_being_written() -> None:
 
 def test_nothing_to_write() -> None:
     behind([], lambda item: pytest.fail("nothing was there"))
+
+
+def test_items_are_made_here_and_taken_there() -> None:
+    """Each is taken once, in order; items come from the thread that calls, which drivers may ask for."""
+    makers, takers, taken = set[int](), set[int](), list[int]()
+
+    def items() -> Iterator[int]:
+        for number in range(5):
+            makers.add(threading.get_ident())
+            yield number
+
+    def take(given: Iterator[int]) -> None:
+        takers.add(threading.get_ident())
+        taken.extend(given)
+
+    across(items(), take, lambda: None)
+    assert taken == [0, 1, 2, 3, 4]
+    assert makers == {threading.get_ident()}
+    assert takers.isdisjoint(makers)
+
+
+def test_what_takes_and_what_is_taken_may_raise() -> None:
+    """The error is that of whichever raised, and nothing is being taken any more."""
+    cancelled = threading.Event()
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    def refuse(given: Iterator[int]) -> None:
+        next(given)
+        raise OSError("full")
+
+    def wait_for_ever(given: Iterator[int]) -> None:
+        assert cancelled.wait(10)
+
+    with pytest.raises(OSError, match="full"):
+        across(iter(range(1000)), refuse, lambda: None)
+    with pytest.raises(ValueError, match="no more"):
+        across(broken(), list, lambda: None)
+    with pytest.raises(ValueError, match="no more"):
+        across(broken(), wait_for_ever, cancelled.set)
