@@ -112,6 +112,19 @@ def test_what_sqlite_would_not_keep(lite: Made) -> None:
     assert pii_guard.read(lite.url, table="u").read_all()["a"].to_pylist() == [float("inf")]
 
 
+def test_sqlite_keeps_only_days_that_are_read_back(lite: Made) -> None:
+    """A day of a year that has not four digits is refused, before or behind; the outermost ones are kept."""
+    kinds = {"day": pa.date32(), "at": pa.timestamp("us")}
+    for name, kind in kinds.items():
+        for wrong in (-800_000, 3_000_000):
+            days = pa.array([0, None, wrong], pa.int32()).cast(pa.date32())
+            with pytest.raises(WriteError, match=f"column {name} holds a day outside of the years 0000 to 9999"):
+                pii_guard.write(pa.table({name: days.cast(kind)}), lite.url, table=name)
+        kept = pa.table({name: pa.array([datetime.date.min, None, datetime.date.max]).cast(kind)})
+        pii_guard.write(kept, lite.url, table=name)
+        assert pii_guard.read(lite.url, table=name).read_all().equals(kept)
+
+
 def test_sqlite_with_a_log(lite: Made) -> None:
     """What waits in a write-ahead log is read; a database that another program writes is waited for, then named."""
     path = lite.url.removeprefix("sqlite:///")
@@ -185,8 +198,10 @@ def test_duckdb_refuses_in_our_words(duck: Made) -> None:
         pii_guard.write(rows, duck.url, table="v", mode="append")
     with pytest.raises(WriteError, match="DuckDB refuses it"):
         pii_guard.write(rows, duck.url, table="t", mode="append")
-    with pytest.raises(WriteError, match="DuckDB refuses it"):
+    with pytest.raises(WriteError, match="there is no such schema"):
         pii_guard.write(rows, duck.url, table="t", schema="nowhere")
+    with pytest.raises(WriteError, match="a table is there whose name differs in case alone"):
+        pii_guard.write(rows, duck.url, table="T")
     duck.execute('CREATE SCHEMA "s 1"')
     assert pii_guard.write(rows, duck.url, table="t", schema="s 1") == 1
     assert pii_guard.read(duck.url, table="t", schema="s 1").read_all()["j"].to_pylist() == ["{"]
