@@ -52,8 +52,8 @@ _KEYS = """
 """
 
 _SAID = {
-    duckdb.BinderException: "there is no column of a name that is asked for, or types do not go together",
-    duckdb.ParserException: "an error of syntax",
+    duckdb.BinderException: "there is no such column, or types do not go together",
+    duckdb.ParserException: "a mistake in the SQL",
     duckdb.ConversionException: "a value that cannot be cast",
 }
 

@@ -143,7 +143,7 @@ class PostgresqlTable(DatabaseTable):
     def _sized(self, connection: Any) -> int:
         """Ask how large it is; return its blocks."""
         with closing(connection.cursor()) as cursor:
-            self.cancel = partial(_cancel, cursor)
+            self.cancel = partial(cancel, cursor)
             cursor.execute(_SIZE.format(self.relation.id))
             self.size, blocks = cursor.fetchone()
             return int(blocks)

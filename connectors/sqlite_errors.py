@@ -32,10 +32,10 @@ _REASONS = {
 
 
 _SAID = {
-    "no such column": "there is no column of a name that is asked for",
+    "no such column": "there is no such column",
     "no such function": "there is no such function",
     "duplicate column name": "two columns have one name, or names that differ in case alone",
-    "near ": "an error of syntax",
+    "near ": "a mistake in the SQL",
 }
 """How messages begin that have no code of their own."""
 
