@@ -8,39 +8,36 @@ three times that where connectorx is installed (`mysql_bulk`).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pymysql
-from pymysql.cursors import SSCursor
 
 from pii_guard.connectors.base import Capabilities
 from pii_guard.connectors.database import Column, DatabaseSource, DatabaseTable, Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl
 from pii_guard.connectors.key_ranges import drawn
 from pii_guard.connectors.mysql_bulk import Request, rows_in_bulk, wanted
-from pii_guard.connectors.mysql_errors import DENIED, ERRORS, failure
+from pii_guard.connectors.mysql_connection import (
+    READ_ONLY,
+    UnbufferedCursor,
+    connected,
+    is_mariadb,
+    limits,
+    options_of,
+    speaking,
+)
+from pii_guard.connectors.mysql_errors import DENIED
 from pii_guard.connectors.mysql_keys import MysqlKeys
 from pii_guard.connectors.rows import batches_of_rows
 from pii_guard.connectors.selection import Selection
-from pii_guard.errors import LostConnectionError, ReadError, TargetError, UnreachableError
 
-__all__ = ["MysqlSource", "MysqlTable", "UnbufferedCursor", "speaking"]
+__all__ = ["MysqlSource", "MysqlTable"]
 
 _FEWEST_BYTES = 2 << 20
 """Smaller tables are read whole."""
-
-_OPTIONS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password"), str),
-    **dict.fromkeys(("connect_timeout", "read_timeout"), int),
-    **dict.fromkeys(
-        ("ssl_verify_cert", "ssl_verify_identity", "ssl_disabled"), lambda text: text.lower() in ("1", "true", "yes")
-    ),
-}
-"""What a URL may say behind its `?`, and how it is read."""
 
 _SYSTEM = ("information_schema", "mysql", "performance_schema", "sys")
 _TABLES = """
@@ -64,43 +61,6 @@ _JSON = """
     AND check_clause = concat('json_valid(`', replace(constraint_name, '`', '``'), '`)')
 """
 """In MariaDB, where JSON is text of a column that has such a constraint, of its own name."""
-
-_READ_ONLY = ("SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY")
-_OWN = """
-    SELECT that.id FROM information_schema.processlist that JOIN information_schema.processlist this
-    ON that.user = this.user AND that.db <=> this.db
-    AND substring_index(that.host, ':', 1) = substring_index(this.host, ':', 1)
-    WHERE this.id = connection_id() AND that.id = %s
-"""
-"""A connection of the same account, database and machine as the one that asks."""
-
-_SILENT = "what answers there speaks as no MySQL or MariaDB server does, or not in time"
-_REFUSALS: dict[Any, str] = {
-    1040: "the server has no connection left",
-    1044: "the account may not use this database",
-    1045: "the account or its password is wrong; set MYSQL_PWD, or name a variable in the URL",
-    1049: "the server has no database of this name",
-    1698: "the account or its password is wrong; set MYSQL_PWD, or name a variable in the URL",
-    2002: "no server answers there",
-    2003: "no server answers there",
-    2006: _SILENT,
-    2013: _SILENT,
-    2026: "the TLS connection was refused; see ssl_ca and ssl_verify_identity",
-}
-
-
-class UnbufferedCursor(SSCursor):  # type: ignore[misc]
-    def close(self) -> None:
-        """Let go of the result; PyMySQL would read all rows that are left, or try to on a connection that is lost."""
-        if self._result is not None:
-            self._result.unbuffered_active = False
-        super().close()
-
-    @property
-    def fields(self) -> Sequence[Any]:
-        """The columns of the result: `name`, `type_code`, `charsetnr`."""
-        fields: Sequence[Any] = self._result.fields
-        return fields
 
 
 class MysqlTable(DatabaseTable):
@@ -174,13 +134,13 @@ class MysqlTable(DatabaseTable):
         able = plain and source.bulk and self.name not in source.broken and self.share == 1
         if not (able and wanted(self.relation)):
             return None
-        return Request.of(connection, [_limits(connection), *_READ_ONLY], self.relation)
+        return Request.of(connection, [limits(connection), *READ_ONLY], self.relation)
 
     def _described(self, connection: Any) -> list[Column]:
         place = self._schema, self.relation.table
         with closing(connection.cursor()) as cursor:
             found = []
-            for sql in (_COLUMNS, _KEYS, *([_JSON] if _is_mariadb(connection) else [])):
+            for sql in (_COLUMNS, _KEYS, *([_JSON] if is_mariadb(connection) else [])):
                 cursor.execute(sql, place)
                 found.append([[_text(value) for value in row] for row in cursor.fetchall()])
         foreign = {name for name, refers in found[1] if refers == "1"}
@@ -236,7 +196,7 @@ class MysqlSource(DatabaseSource):
 
     def __init__(self, url: DatabaseUrl, selection: Selection) -> None:
         super().__init__(url, selection)
-        self.options = self._options()
+        self.options = options_of(url, self.database)
         self.broken = set[str]()
         """Tables that connectorx was not through with: PyMySQL reads them from then on."""
         self.home = self.database
@@ -270,89 +230,11 @@ class MysqlSource(DatabaseSource):
     def table(self, relation: Relation, query: str | None = None) -> MysqlTable:
         return MysqlTable(self, relation, query)
 
-    @contextmanager
-    def connected(self, *, writes: bool = False) -> Iterator[Any]:
+    def connected(self, *, writes: bool = False) -> AbstractContextManager[Any]:
         """A connection within a transaction, which cannot write unless it `writes`. Raises UnreachableError where there
         is none."""
-        try:
-            connection = pymysql.connect(**{**self.options, "read_timeout": self.options["connect_timeout"]})
-        except pymysql.MySQLError as error:
-            code = error.args[0] if error.args else 0
-            said = f"the connection was refused (code {code})" if isinstance(code, int) else _SILENT
-            raise UnreachableError(self.target, _REFUSALS.get(code, said)) from None
-        except (OSError, ValueError, RuntimeError) as error:  # files of certificates, what a way to log in needs
-            reason = f"the connection failed ({type(error).__name__}); see the options of the URL"
-            raise UnreachableError(self.target, reason) from None
-        connection._read_timeout = self.options.get("read_timeout")  # PyMySQL knows no other one while it connects
-        try:
-            with speaking(self.target, "the session"), closing(connection.cursor()) as cursor:
-                for statement in (_limits(connection), *(() if writes else _READ_ONLY)):
-                    cursor.execute(statement)
-            yield connection
-        except BaseException as error:
-            if not isinstance(error, Exception | GeneratorExit):  # Ctrl-C
-                self._end(connection.thread_id())
-            raise
-        finally:
-            with suppress(pymysql.MySQLError):  # nothing was written that a failure could lose
-                connection.close()
-
-    def _end(self, thread: int) -> None:
-        """End what the server is at for a connection: that it is closed shows to the server when it has rows to send.
-
-        Behind a balancer another server may answer, so that the number alone does not say whose it is.
-        """
-        options = {**self.options, "connect_timeout": 2, "read_timeout": 2}
-        with (
-            suppress(pymysql.MySQLError, OSError),
-            closing(pymysql.connect(**options)) as connection,
-            closing(connection.cursor()) as cursor,
-        ):
-            if cursor.execute(_OWN, thread):
-                cursor.execute("KILL %s", thread)
-
-    def _options(self) -> dict[str, Any]:
-        url, options = self.url, dict[str, Any]()
-        for name, text in url.options.items():
-            if name not in _OPTIONS:
-                raise TargetError(f"{self.target}: the URL has an option {name}; known are {', '.join(_OPTIONS)}")
-            try:
-                options[name] = _OPTIONS[name](text)
-            except ValueError:
-                raise TargetError(f"{self.target}: the option {name} of the URL is no number") from None
-        return {
-            "host": url.host or "localhost",
-            "port": url.port or 3306,
-            "user": url.user,
-            "password": os.environ.get("MYSQL_PWD", "") if url.password is None else url.password,
-            "database": self.database or None,
-            "charset": "utf8mb4",
-            "use_unicode": False,
-            "conv": pymysql.converters.encoders,  # and no decoders
-            "connect_timeout": 10,
-            "program_name": "pii-guard",
-            **options,
-        }
-
-
-def _limits(connection: Any) -> str:
-    limit, most = ("max_statement_time", 3600) if _is_mariadb(connection) else ("max_execution_time", 3_600_000)
-    return f"SET SESSION {limit} = IF(@@{limit} = 0, {most}, @@{limit}), lock_wait_timeout = 10"
-
-
-def _is_mariadb(connection: Any) -> bool:
-    return "MariaDB" in connection.get_server_info()
+        return connected(self.target, self.options, writes=writes)
 
 
 def _text(value: bytes) -> str:
     return value.decode(errors="replace")
-
-
-@contextmanager
-def speaking(target: str, what: str) -> Iterator[None]:
-    """Turn errors of the driver into errors without its message, which quotes values and the query."""
-    try:
-        yield
-    except ERRORS as error:
-        failed = failure(error)
-        raise (LostConnectionError if failed.lost else ReadError)(target, f"{what}: {failed.reason}") from None

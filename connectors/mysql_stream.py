@@ -22,7 +22,8 @@ from pii_guard.connectors.base import empty_batch
 from pii_guard.connectors.database import Relation, quoted
 from pii_guard.connectors.database_url import DatabaseUrl, Mode
 from pii_guard.connectors.fitting import JSON, TEXTS, UUID, Fit, Rows, TypedColumn, new_columns
-from pii_guard.connectors.mysql import MysqlSource, UnbufferedCursor, speaking
+from pii_guard.connectors.mysql import MysqlSource
+from pii_guard.connectors.mysql_connection import UnbufferedCursor, speaking
 from pii_guard.connectors.mysql_errors import ERRORS, TOO_LONG, failure
 from pii_guard.connectors.mysql_swap import lost, name_of, renamed, uncopied
 from pii_guard.connectors.rows import batches_made

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import pymysql
 
 from pii_guard.connectors.database import Relation, quoted
-from pii_guard.connectors.mysql import MysqlSource, speaking
+from pii_guard.connectors.mysql import MysqlSource
+from pii_guard.connectors.mysql_connection import speaking
 from pii_guard.errors import WriteError
 from pii_guard.notes.comments import Comments
 from pii_guard.notes.definition import Part, parts
