@@ -104,8 +104,8 @@ def _end(options: Mapping[str, Any], thread: int) -> None:
         closing(pymysql.connect(**brief)) as connection,
         closing(connection.cursor()) as cursor,
     ):
-        if cursor.execute(_OWN, thread):
-            cursor.execute("KILL %s", thread)
+        if cursor.execute(_OWN, (thread,)):
+            cursor.execute("KILL %s", (thread,))
 
 
 def options_of(url: DatabaseUrl, database: str) -> dict[str, Any]:
