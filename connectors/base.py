@@ -44,7 +44,7 @@ __all__ = [
 MAX_BATCH_ROWS = 65_536
 """No batch of any connector has more rows."""
 
-MAX_BATCH_BYTES = 8 << 20
+MAX_BATCH_BYTES = 16 << 20
 """What a batch holds at most, about; one value that is larger makes a larger batch."""
 
 UNPARSED = "(unparsed lines)"

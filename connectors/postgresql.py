@@ -4,7 +4,7 @@ Each table is read in a transaction that cannot write and is rolled back. Column
 (arrays, hstore, inet, enums, ranges, numeric, dates ...) are cast to text by the server: in the driver's own types,
 values of many of them would be bytes of the wire protocol. bytea stays bytes; json and jsonb are parsed. Partitions are
 read once, by their parent; children that inherit in the old way are tables of their own.
-Large objects and system catalogs are not read. Rate: some 700,000 rows of 7 columns a second (benchmarks/database.py).
+Large objects and system catalogs are not read. Rate: a million rows of 7 columns a second (benchmarks/database.py).
 """
 
 from __future__ import annotations
