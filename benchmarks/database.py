@@ -3,16 +3,18 @@
     python benchmarks/database.py [--rows 1000000] [--rounds 3] [URL ...]
 
 The first seven columns of the shared table are written to each database that the URLs name, by default a PostgreSQL and
-a MariaDB on this machine and files of SQLite and DuckDB, into a table `pii_guard_benchmark`, dropped afterwards. Three
-things are timed, each in a process of its own, in turn, and the median of the rounds is printed: the driver handing out
-all rows, our connector handing out all batches, and a whole scan. Peak memory is the most that Linux says of a process
-that scans (VmHWM), and of the one that it reads by, if it starts one (connectorx), added up. `PII_GUARD_LEXER=numpy`
-in the environment has the scan do without the native lexer.
+a MariaDB on this machine and files of SQLite and DuckDB, into a table `pii_guard_benchmark`, dropped afterwards. Four
+things are timed, each in a process of its own, in turn, and the median of the rounds is printed: a loop over the rows
+that SQLAlchemy hands out (of PostgreSQL where psycopg is installed: `pip install 'psycopg[binary]'`), the driver
+handing out all rows, our connector handing out all batches, and a whole scan. Peak memory is the most that Linux says
+of a process that scans (VmHWM), and of the one that it reads by, if it starts one (connectorx), added up.
+`PII_GUARD_LEXER=numpy` in the environment has the scan do without the native lexer.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sqlite3
 import statistics
@@ -28,6 +30,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pymysql
+import sqlalchemy
 import table as shop
 from adbc_driver_postgresql import dbapi
 
@@ -36,6 +39,12 @@ from pii_guard.connectors.database_url import DatabaseUrl, database_of
 NAME = "pii_guard_benchmark"
 SERVERS = ["postgresql://127.0.0.1:5432/test", "mysql://root@127.0.0.1:3306/test"]
 PART = 50_000
+DIALECTS = {
+    "postgresql": ("postgresql+psycopg", "psycopg"),
+    "mysql": ("mysql+pymysql", "pymysql"),
+    "sqlite": ("sqlite", "sqlite3"),
+}
+"""What SQLAlchemy calls each, and the module that it needs for it."""
 
 
 def connected(url: str) -> Any:
@@ -62,7 +71,8 @@ def written(url: str, rows: int) -> Iterator[None]:
     part = shop.customers(PART).select(range(7))
     times = max(rows // PART, 1)
     with closing(connected(url)) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS {NAME}")
+        for name in (NAME, f"{NAME}_part"):  # a run that was cut off may have left them
+            cursor.execute(f"DROP TABLE IF EXISTS {name}")
         cursor.execute(f"CREATE TABLE {NAME} ({', '.join(f'{name} text' for name in part.schema.names)})")
         for start in range(0, PART, 1000):
             values = [tuple(row.values()) for row in part.slice(start, 1000).to_pylist()]
@@ -79,6 +89,13 @@ def written(url: str, rows: int) -> Iterator[None]:
     finally:
         with closing(connected(url)) as connection, closing(connection.cursor()) as cursor:
             cursor.execute(f"DROP TABLE {NAME}")
+
+
+def row_loop(url: str) -> None:
+    engine = sqlalchemy.create_engine(f"{DIALECTS[url.partition(':')[0]][0]}:{url.partition(':')[2]}")
+    with engine.connect().execution_options(yield_per=8192) as connection:
+        for _ in connection.execute(sqlalchemy.text(f"SELECT * FROM {NAME}")):
+            continue
 
 
 def driver(url: str) -> None:
@@ -118,7 +135,12 @@ def scan(url: str) -> None:
     assert report.findings
 
 
-TASKS: dict[str, Callable[[str], None]] = {"driver": driver, "connector": connector, "scan": scan}
+TASKS: dict[str, Callable[[str], None]] = {
+    "SQLAlchemy": row_loop,
+    "driver": driver,
+    "connector": connector,
+    "scan": scan,
+}
 
 
 def peak(process: int | str = "self") -> int:
@@ -163,23 +185,24 @@ def main() -> None:
         child(*arguments.child)
         return
     print("rows a second")
-    print(f"{'database':<12} {'driver':>10} {'connector':>10} {'scan':>10} {'scan/driver':>12} {'peak MB':>8}")
+    print(f"{'database':<12}{''.join(f' {task:>10}' for task in TASKS)} {'scan/driver':>12} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as folder:
         files = [f"{kind}:///{folder}/shop.{kind}" for kind in ("sqlite", "duckdb")]
         for url in arguments.urls or SERVERS + files:
             rows = max(arguments.rows // PART, 1) * PART
             with written(url, rows):
-                found = {task: list[dict[str, float]]() for task in TASKS}
+                kind = url.partition(":")[0]
+                looped = kind in DIALECTS and importlib.util.find_spec(DIALECTS[kind][1]) is not None
+                found = {task: list[dict[str, float]]() for task in TASKS if looped or task != "SQLAlchemy"}
                 for _ in range(arguments.rounds):
-                    for task in TASKS:
+                    for task in found:
                         done = subprocess.run(
                             [sys.executable, __file__, "--child", task, url], check=True, capture_output=True
                         )
                         found[task].append(json.loads(done.stdout))
             seconds = {task: statistics.median(run["seconds"] for run in runs) for task, runs in found.items()}
-            rates = "".join(f" {rows / seconds[task]:>10,.0f}" for task in TASKS)
+            rates = "".join(f" {rows / seconds[task]:>10,.0f}" if task in seconds else f" {'-':>10}" for task in TASKS)
             peak = max(run["peak"] for run in found["scan"]) / 1e6
-            kind = url.partition(":")[0]
             print(f"{kind:<12}{rates} {seconds['scan'] / seconds['driver']:>12.2f} {peak:>8.0f}", flush=True)
 
 
